@@ -1,0 +1,121 @@
+/* Scheme switch, copy, tabs, search; a reload after each save while the guide is served. The page reads without any of it. */
+(() => {
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const store = (key, value) => {
+    try {
+      if (value === undefined) return localStorage.getItem(key);
+      value ? localStorage.setItem(key, value) : localStorage.removeItem(key);
+    } catch { /* storage is off: the choice lasts for this page */ }
+  };
+  const own = () => (system.matches ? "dark" : "light");
+  const chosen = store("scheme");
+  if (chosen) root.dataset.theme = chosen;
+
+  const $ = (sel, from = document) => from.querySelector(sel);
+  const $$ = (sel, from = document) => [...from.querySelectorAll(sel)];
+  const status = $("#status");
+  const say = (text) => { status.textContent = ""; requestAnimationFrame(() => (status.textContent = text)); };
+
+  $(".scheme").addEventListener("click", () => {
+    const next = (root.dataset.theme || own()) === "dark" ? "light" : "dark";
+    if (next === own()) delete root.dataset.theme;
+    else root.dataset.theme = next;
+    store("scheme", next === own() ? "" : next);
+    say(next + " scheme");
+  });
+
+  for (const button of $$(".copy")) {
+    const label = button.textContent;
+    button.addEventListener("click", async () => {
+      const code = document.getElementById(button.getAttribute("aria-controls"));
+      try {
+        await navigator.clipboard.writeText(code.textContent.trimEnd() + "\n");
+        button.textContent = "Copied";
+        say("Copied");
+        setTimeout(() => (button.textContent = label), 1600);
+      } catch {
+        code.closest("details")?.setAttribute("open", "");
+        getSelection().selectAllChildren(code);
+        say("Selected; copy it with the keyboard");
+      }
+    });
+  }
+
+  for (const box of $$(".tabs")) {
+    const links = $$(".tablist a", box), panels = $$(":scope > .tab", box);
+    const list = $(".tablist", box);
+    list.setAttribute("role", "tablist");
+    $$("li", list).forEach((li) => li.setAttribute("role", "presentation"));
+    const open = (i, move) => {
+      links.forEach((link, j) => {
+        link.setAttribute("aria-selected", i === j);
+        link.tabIndex = i === j ? 0 : -1;
+        panels[j].classList.toggle("open", i === j);
+      });
+      if (move) { links[i].focus({ preventScroll: true }); history.replaceState(null, "", links[i].hash); }
+    };
+    links.forEach((link, i) => {
+      link.setAttribute("role", "tab");
+      link.setAttribute("aria-controls", panels[i].id);
+      panels[i].setAttribute("role", "tabpanel");
+      link.addEventListener("click", (e) => { e.preventDefault(); open(i, true); });
+      link.addEventListener("keydown", (e) => {
+        const to = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: links.length - 1 }[e.key];
+        if (to === undefined) return;
+        e.preventDefault();
+        open((to + links.length) % links.length, true);
+      });
+    });
+    const fromHash = () => {
+      const target = location.hash && document.getElementById(location.hash.slice(1));
+      return panels.findIndex((panel) => target && panel.contains(target));
+    };
+    open(Math.max(0, fromHash()));
+    box.classList.add("on");
+    addEventListener("hashchange", () => { const i = fromHash(); if (i >= 0) open(i); });
+  }
+
+  const dialog = $("#search"), input = $("input", dialog), list = $("ol", dialog), said = $(".said", dialog);
+  let pages;
+  const find = () => {
+    pages ||= [...$$("main h2, main h3").map((h) => [h.textContent.trim(), "On this page", "#" + (h.id || h.parentElement.id)]),
+      ...$$("#nav li a").map((a) => [a.textContent, a.closest("ol").previousElementSibling?.textContent ?? "Guide", a.href])];
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const hits = words.length ? pages.filter((p) => words.every((w) => (p[0] + " " + p[1]).toLowerCase().includes(w))).slice(0, 12) : [];
+    list.replaceChildren(...hits.map(([title, where, href]) => {
+      const li = document.createElement("li"), a = document.createElement("a"), span = document.createElement("span");
+      a.href = href; a.textContent = title; span.textContent = where;
+      a.append(span); li.append(a);
+      return li;
+    }));
+    said.textContent = words.length ? `${hits.length} found` : "Page titles, headings, error texts, settings.";
+  };
+  const ask = () => { if (!dialog.open) { dialog.showModal(); find(); input.select(); } };
+  $(".find").addEventListener("click", ask);
+  input.addEventListener("input", find);
+  list.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); });
+  dialog.addEventListener("keydown", (e) => {
+    const stops = [input, ...$$("a", list)], at = stops.indexOf(document.activeElement);
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") {
+      e.preventDefault();
+      stops[(at + (e.key === "ArrowDown" ? 1 : -1) + stops.length) % stops.length].focus();
+    } else if (e.key === "Enter" && at === 0) {
+      e.preventDefault();
+      stops[1]?.click();
+    }
+  });
+  addEventListener("keydown", (e) => {
+    if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); ask(); }
+  });
+
+  if (root.dataset.live) {
+    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/${root.dataset.live}`);
+    socket.addEventListener("message", ({ data }) => { if (data === "reload") location.reload(); });
+  }
+
+  const here = $("#nav [aria-current]"), nav = $("#nav");
+  if (here) requestAnimationFrame(() => { if (here.offsetParent) nav.scrollTop = here.offsetTop - nav.clientHeight / 2; });
+  nav.addEventListener("toggle", (e) => { if (e.newState === "open") here?.scrollIntoView({ block: "center" }); });
+})();

@@ -1,0 +1,270 @@
+//! From `book/` to a site: preprocess, render, complete, check.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer, config::Config};
+use mdbook_html::HtmlHandlebars;
+
+use crate::{
+    complaints,
+    errors::{Problem, Problems, line_of},
+    links::{Links, Origin},
+    page::{self, Outline, Place},
+    preprocess::{Guide, PageFacts},
+    settings, summary,
+};
+
+/// A site that was built.
+#[derive(Debug)]
+pub struct Built {
+    /// The number of pages.
+    pub pages: usize,
+    /// The folder it was written to.
+    pub folder: PathBuf,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Display for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pages, folder) = (self.pages, self.folder.display());
+        write!(
+            f,
+            "{pages} pages in {folder}, built in {:.2} s",
+            self.took.as_secs_f32()
+        )
+    }
+}
+
+/// Builds the site of the project in `root` into `target/site`. When the book has problems, the
+/// last good site stays.
+///
+/// # Errors
+/// [`Problems`] of the book, or what went wrong with a file.
+pub fn build(root: &Path) -> Result<Built> {
+    let target = root.join("target");
+    let (fresh, site, old) = (
+        target.join("site.new"),
+        target.join("site"),
+        target.join("site.old"),
+    );
+    let mut built = render(root, &fresh, None).inspect_err(|_| remove(&fresh))?;
+    remove(&old);
+    if site.exists() {
+        fs::rename(&site, &old).context("cannot move the old target/site away")?;
+    }
+    fs::rename(&fresh, &site).context("cannot move the new site to target/site")?;
+    remove(&old);
+    built.folder = PathBuf::from("target/site");
+    Ok(built)
+}
+
+/// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
+/// fenced blocks, by its file relative to `book/`: what skeptic compiles.
+///
+/// # Errors
+/// [`Problems`] when `book.toml`, the summary or an include is wrong.
+pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let config = settings::load(root)?;
+    let mut book = load(root, config)?;
+    book.with_preprocessor(Guide::default());
+    let (expanded, complaints) =
+        complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
+    let (expanded, _) = expanded?;
+    Problems::check(complained(&book, complaints))?;
+    let chapters = expanded.iter().filter_map(|item| match item {
+        BookItem::Chapter(chapter) => Some((chapter.source_path.clone()?, chapter.content.clone())),
+        _ => None,
+    });
+    Ok(chapters.collect())
+}
+
+/// Builds the site into `folder`, with live reload from the path `live` of the same host.
+pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<Built> {
+    let start = Instant::now();
+    let mut config = settings::load(root)?;
+    for_html_only(&mut config, folder, live)?;
+    let mut book = load(root, config)?;
+    let guide = Guide::default();
+    let facts = guide.facts();
+    book.with_preprocessor(guide);
+    let renderer = HtmlHandlebars::new();
+    let (rendered, complaints) = complaints::during(|| book.execute_build_process(&renderer));
+    rendered?;
+    Problems::check(complained(&book, complaints))?;
+    let facts = facts.borrow();
+    finish(&book, folder, &facts)?;
+    Ok(Built {
+        pages: facts.len(),
+        folder: folder.to_owned(),
+        took: start.elapsed(),
+    })
+}
+
+fn load(root: &Path, config: Config) -> Result<MDBook> {
+    Problems::check(summary::unreadable_pages(root, &config.book.src))?;
+    MDBook::load_with_config(root, config)
+}
+
+fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Result<()> {
+    let html: Option<toml::Table> = config.get("output.html")?;
+    let mut html = html.unwrap_or_default();
+    // mdBook's library is built without its search and would complain.
+    html.remove("search");
+    if let Some(repository) = settings::repository(config) {
+        let edit = format!("{repository}/edit/main/{{path}}");
+        html.entry("edit-url-template")
+            .or_insert_with(|| edit.into());
+    }
+    if let Some(live) = live {
+        html.insert("live-reload-endpoint".to_owned(), live.into());
+    }
+    config.set(
+        "output",
+        toml::Table::from_iter([("html".to_owned(), html.into())]),
+    )?;
+    config.build.build_dir = folder.to_owned();
+    Ok(())
+}
+
+/// What mdBook logged, as problems of the page that it names.
+fn complained(book: &MDBook, complaints: Vec<String>) -> Vec<Problem> {
+    let source = &book.config.book.src;
+    let problem = |complaint: String| {
+        let mut chapters = book.iter().filter_map(|item| match item {
+            BookItem::Chapter(chapter) => chapter.source_path.as_ref(),
+            _ => None,
+        });
+        let named = chapters.find(|path| {
+            let path = path.with_extension("");
+            complaint.contains(&format!("`{}.", path.display()))
+        });
+        let file = source.join(named.map_or(Path::new("SUMMARY.md"), PathBuf::as_path));
+        let text = fs::read_to_string(book.root.join(&file)).unwrap_or_default();
+        // What it is about stands in the first backticks: a tag, a footnote.
+        let subject = complaint.split('`').nth(1).unwrap_or_default();
+        let line = line_of(&text, subject.trim_end_matches('>'));
+        Problem::new(file, line, format!("mdBook says: {complaint}"))
+    };
+    complaints.into_iter().map(problem).collect()
+}
+
+/// Completes the rendered pages, checks their links and removes what no page uses.
+fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
+    let html = book.config.html_config().unwrap_or_default();
+    let site = html.site_url.filter(|url| url.starts_with("https://"));
+    let mut files = files_below(folder)?;
+    let pages: BTreeSet<String> = files.iter().filter(|f| is_page(f)).cloned().collect();
+    let mut outlines = BTreeMap::new();
+    for address in &pages {
+        let file = folder.join(address);
+        let rendered = fs::read_to_string(&file)?;
+        let outline = page::outline(&rendered)?;
+        if let Some(facts) = facts.get(first_of(address, facts)) {
+            let site = site.as_deref();
+            let place = Place {
+                address,
+                site,
+                facts,
+            };
+            fs::write(&file, page::complete(&rendered, &outline, &place)?)?;
+        }
+        outlines.insert(address.clone(), outline);
+    }
+    check_links(book, facts, &outlines, &files)?;
+    let links = Links {
+        outlines: &outlines,
+        files: &files,
+    };
+    let used = links.targets();
+    files.retain(|file| !used.contains(file) && !pages.contains(file) && !is_for_the_host(file));
+    for unused in files {
+        fs::remove_file(folder.join(unused))?;
+    }
+    remove_empty_folders(folder)
+}
+
+fn check_links(
+    book: &MDBook,
+    facts: &BTreeMap<String, PageFacts>,
+    outlines: &BTreeMap<String, Outline>,
+    files: &BTreeSet<String>,
+) -> Result<()> {
+    let links = Links { outlines, files };
+    let mut problems = Vec::new();
+    for (address, outline) in outlines {
+        let file = match facts.get(first_of(address, facts)) {
+            Some(facts) => book.config.book.src.join(&facts.source),
+            None => PathBuf::from("book.toml"),
+        };
+        let text = fs::read_to_string(book.root.join(&file)).unwrap_or_default();
+        let origin = Origin {
+            file: &file,
+            text: &text,
+        };
+        problems.extend(links.check(address, outline, &origin));
+    }
+    Ok(Problems::check(problems)?)
+}
+
+/// mdBook writes the first chapter to `index.html` as well.
+fn first_of<'a>(address: &'a str, facts: &'a BTreeMap<String, PageFacts>) -> &'a str {
+    match facts.contains_key(address) {
+        false if address == "index.html" => {
+            let first = facts.iter().find(|(_, facts)| facts.is_first);
+            first.map_or(address, |(first, _)| first)
+        }
+        _ => address,
+    }
+}
+
+/// mdBook's own table of contents is no page of ours.
+fn is_page(file: &str) -> bool {
+    file.ends_with(".html") && file != "toc.html"
+}
+
+/// Files that a host reads and no page links to.
+fn is_for_the_host(file: &str) -> bool {
+    matches!(file, ".nojekyll" | "CNAME")
+}
+
+fn files_below(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut files = BTreeSet::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(current) = open.pop() {
+        for entry in fs::read_dir(&current)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(relative) = path.strip_prefix(folder) {
+                files.insert(relative.to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn remove_empty_folders(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_empty_folders(&path)?;
+            if fs::read_dir(&path)?.next().is_none() {
+                fs::remove_dir(&path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder of ours that may not exist.
+fn remove(folder: &Path) {
+    // What cannot be removed is in the way of the next rename, which says so.
+    let _ = fs::remove_dir_all(folder);
+}

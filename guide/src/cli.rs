@@ -1,0 +1,93 @@
+//! The command line.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use mdbook_preprocessor::Preprocessor;
+
+use crate::{build, errors::Problems, preprocess::Guide, serve};
+
+/// Builds the guide and serves it on this machine, with a reload in the browser after each save.
+#[derive(Parser)]
+#[command(name = "guide", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Opens the guide in the browser.
+    #[arg(long)]
+    open: bool,
+    /// The project's folder, where book.toml is; by default this folder or one above it.
+    #[arg(long, global = true)]
+    root: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the site to target/site.
+    Build,
+    /// Expands the chapters for stock mdBook, which names this command in book.toml.
+    Preprocess {
+        /// `supports RENDERER`, asked by mdBook before it sends the book.
+        question: Vec<String>,
+    },
+}
+
+/// Runs the command line; errors go to stderr, one line each, with exit code 1.
+pub fn run() -> ExitCode {
+    match execute(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", one_line_each(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error as it is shown: each problem of the book on its line, anything else on one line.
+pub(crate) fn one_line_each(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.to_string(),
+        None => format!("{error:#}").replace('\n', " "),
+    }
+}
+
+fn execute(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        None => serve::serve(&root(cli)?, cli.port, cli.open),
+        Some(Command::Build) => {
+            let built = build::build(&root(cli)?)?;
+            println!("{built}");
+            Ok(())
+        }
+        // The guide expands a book for every renderer.
+        Some(Command::Preprocess { question }) if !question.is_empty() => Ok(()),
+        Some(Command::Preprocess { .. }) => preprocess(),
+    }
+}
+
+fn preprocess() -> Result<()> {
+    let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
+    let book = Guide::default().run(&context, book)?;
+    serde_json::to_writer(io::stdout(), &book).context("cannot return the book to mdBook")
+}
+
+fn root(cli: &Cli) -> Result<PathBuf> {
+    if let Some(root) = &cli.root {
+        return Ok(root.canonicalize().unwrap_or_else(|_| root.clone()));
+    }
+    let here = std::env::current_dir().context("cannot read the current folder")?;
+    let mut folders = here.ancestors();
+    let found = folders.find(|folder| folder.join("book.toml").is_file());
+    found.map(Path::to_owned).with_context(|| {
+        let here = here.display();
+        format!("no book.toml in {here} or above it; run in the project's folder or give --root")
+    })
+}

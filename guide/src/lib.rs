@@ -1,0 +1,26 @@
+//! Turns `book/` into the site: expands what the chapters only name (programs, what they printed,
+//! evidence, drawings), renders the pages with mdBook, completes and checks them.
+//!
+//! The binary `guide` serves and builds; `snippets/build.rs` uses [`expanded_markdown`].
+
+pub mod build;
+mod cargo_add;
+pub mod cli;
+mod complaints;
+pub mod errors;
+pub mod examples;
+mod highlight;
+pub mod ledger;
+mod links;
+mod markup;
+mod page;
+mod port;
+mod preprocess;
+mod serve;
+mod settings;
+mod site;
+mod summary;
+mod watch;
+
+pub use build::expanded_markdown;
+pub use cargo_add::{Dependencies, Dependency};

@@ -1,0 +1,224 @@
+//! The pass over a rendered page: what mdBook cannot know (description, system, versions, the
+//! headings of the page) and what it does not write (roles of what scrolls).
+
+use std::{borrow::Cow, cell::RefCell, rc::Rc};
+
+use anyhow::Result;
+use lol_html::{
+    ElementContentHandlers, RewriteStrSettings, Selector, element, html_content::ContentType,
+    rewrite_str, text,
+};
+
+use crate::{markup, preprocess::PageFacts};
+
+/// What a rendered page consists of.
+#[derive(Debug, Default, Clone)]
+pub struct Outline {
+    /// The ids of its elements, in order.
+    pub ids: Vec<String>,
+    /// The targets of its links, images and scripts.
+    pub links: Vec<String>,
+    /// What the browser would load from another host, and scripts and styles inside the page: the
+    /// site's policy forbids both.
+    pub forbidden: Vec<String>,
+    /// Id and text of each section.
+    pub sections: Vec<(String, String)>,
+    /// For each table and listing the heading that it stands under.
+    pub places: Vec<String>,
+}
+
+/// Where a page stands in the site.
+pub struct Place<'a> {
+    /// Its address, relative to the site's root.
+    pub address: &'a str,
+    /// The address of the site with a slash at its end, when it is known.
+    pub site: Option<&'a str>,
+    /// What the preprocessor knows about it.
+    pub facts: &'a PageFacts,
+}
+
+/// Tables and listings that scroll sideways.
+const SCROLLING: &str = "main .table-wrapper, main pre:not([tabindex])";
+
+/// What mdBook writes for an aligned column; it becomes a class.
+const ALIGNMENT: &str = "text-align:";
+
+/// Reads the ids, links and headings of a page.
+///
+/// # Errors
+/// When the page cannot be parsed.
+pub fn outline(html: &str) -> Result<Outline> {
+    let outline = Rc::new(RefCell::new(Outline::default()));
+    let heading = Rc::new(RefCell::new(String::new()));
+    let handlers = vec![
+        element!("[id]", |element| {
+            let id = element.get_attribute("id").unwrap_or_default();
+            outline.borrow_mut().ids.push(id);
+            Ok(())
+        }),
+        element!("[href], [src]", |element| {
+            let links = ["href", "src"].map(|name| element.get_attribute(name));
+            let links = links.into_iter().flatten();
+            outline
+                .borrow_mut()
+                .links
+                .extend(links.map(|link| link.replace("&amp;", "&")));
+            Ok(())
+        }),
+        element!("[src], link[href]:not([rel=canonical])", |element| {
+            let loads = ["src", "href"]
+                .into_iter()
+                .find_map(|name| element.get_attribute(name));
+            let elsewhere = loads.filter(|target| target.contains("//"));
+            outline.borrow_mut().forbidden.extend(elsewhere);
+            Ok(())
+        }),
+        element!(
+            "script:not([src]), main style, main [style], main [onclick]",
+            |element| {
+                let style = element.get_attribute("style").unwrap_or_default();
+                if !style.starts_with(ALIGNMENT) {
+                    let inline = format!("<{}", element.tag_name());
+                    outline.borrow_mut().forbidden.push(inline);
+                }
+                Ok(())
+            }
+        ),
+        element!("main h1, main h2, main h3, main h4", |element| {
+            heading.borrow_mut().clear();
+            if element.tag_name() == "h2" {
+                let id = element.get_attribute("id").unwrap_or_default();
+                outline.borrow_mut().sections.push((id, String::new()));
+            }
+            Ok(())
+        }),
+        text!("main h1, main h2, main h3, main h4", |chunk| {
+            heading.borrow_mut().push_str(chunk.as_str());
+            Ok(())
+        }),
+        text!("main h2", |chunk| {
+            if let Some((_, text)) = outline.borrow_mut().sections.last_mut() {
+                text.push_str(chunk.as_str());
+            }
+            Ok(())
+        }),
+        element!(SCROLLING, |_| {
+            outline.borrow_mut().places.push(heading.borrow().clone());
+            Ok(())
+        }),
+    ];
+    rewrite_str(html, settings(handlers))?;
+    let outline = outline.take();
+    Ok(outline)
+}
+
+/// The page as it is published.
+///
+/// # Errors
+/// When the page cannot be parsed.
+pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<String> {
+    let facts = place.facts;
+    let to_root = "../".repeat(place.address.matches('/').count());
+    let mut labels = unique(&outline.places).into_iter();
+    let handlers = vec![
+        element!("body", |body| {
+            if let Some(system) = &facts.system {
+                body.set_attribute("class", system)?;
+            }
+            Ok(())
+        }),
+        element!("meta[name=description]", |meta| {
+            meta.set_attribute("content", &markup::text(&facts.description))?;
+            Ok(())
+        }),
+        element!("head", |head| {
+            if let Some(site) = place.site {
+                let address = markup::attribute(&format!("{site}{}", place.address));
+                let link = format!("<link rel=\"canonical\" href=\"{address}\">\n");
+                head.append(&link, ContentType::Html);
+            }
+            Ok(())
+        }),
+        element!("#nav a", |link| {
+            let current = format!("{to_root}{}", place.address);
+            if link.get_attribute("href").as_deref() == Some(&current) {
+                link.set_attribute("aria-current", "page")?;
+            }
+            Ok(())
+        }),
+        element!("main > header.head", |head| {
+            head.append(&on_this_page(outline), ContentType::Html);
+            Ok(())
+        }),
+        element!(".end > .foot", |foot| {
+            if !facts.versions.is_empty() {
+                let versions = format!("<p>{}</p>", markup::text(&facts.versions));
+                foot.prepend(&versions, ContentType::Html);
+            }
+            Ok(())
+        }),
+        element!(SCROLLING, |scrolling| {
+            let kind = if scrolling.tag_name() == "pre" {
+                "Listing"
+            } else {
+                "Table"
+            };
+            let place = labels.next().unwrap_or_default();
+            let label = format!("{kind}: {place}");
+            let label = label.trim_end_matches(": ");
+            scrolling.set_attribute("tabindex", "0")?;
+            scrolling.set_attribute("role", "region")?;
+            scrolling.set_attribute("aria-label", label)?;
+            Ok(())
+        }),
+        element!("main thead th:not([scope])", |cell| {
+            cell.set_attribute("scope", "col")?;
+            Ok(())
+        }),
+        element!("main [style]", |element| {
+            let style = element.get_attribute("style").unwrap_or_default();
+            if let Some(side) = style.strip_prefix(ALIGNMENT) {
+                element.remove_attribute("style");
+                element.set_attribute("class", side.trim())?;
+            }
+            Ok(())
+        }),
+    ];
+    Ok(rewrite_str(html, settings(handlers))?)
+}
+
+type Handler<'h> = (Cow<'static, Selector>, ElementContentHandlers<'h>);
+
+fn settings(handlers: Vec<Handler<'_>>) -> RewriteStrSettings<'_, '_> {
+    let settings = RewriteStrSettings::new();
+    handlers
+        .into_iter()
+        .fold(settings, RewriteStrSettings::append_element_content_handler)
+}
+
+/// The links to the sections of a page that has more than one.
+fn on_this_page(outline: &Outline) -> String {
+    if outline.sections.len() < 2 {
+        return String::new();
+    }
+    let link = |(id, text): &(String, String)| format!(r##"<li><a href="#{id}">{text}</a></li>"##);
+    let links: String = outline.sections.iter().map(link).collect();
+    format!(
+        r#"<nav class="onpage" aria-label="On this page"><span class="label">On this page</span><ol>{links}</ol></nav>"#
+    )
+}
+
+/// The same labels, the second of two equal ones with a number.
+fn unique(labels: &[String]) -> Vec<String> {
+    let numbered = labels.iter().enumerate().map(|(index, label)| {
+        let before = labels[..index]
+            .iter()
+            .filter(|other| *other == label)
+            .count();
+        match before {
+            0 => label.clone(),
+            n => format!("{label} ({})", n + 1),
+        }
+    });
+    numbered.collect()
+}

@@ -1,0 +1,99 @@
+//! `{{#drawing NAME … | caption}}`: drawings from `book/drawings`, inlined. Alone on its line it is a
+//! figure; inside a line it is the drawing alone.
+
+use std::fs;
+
+use crate::{markup, site::Site};
+
+/// The drawings and the caption of a directive.
+pub struct Figure<'a> {
+    /// File names without `.svg`.
+    pub names: Vec<&'a str>,
+    /// Inline Markdown; may be empty.
+    pub caption: &'a str,
+}
+
+impl<'a> Figure<'a> {
+    /// Reads `a b c | caption`.
+    pub fn parse(arguments: &'a str) -> Self {
+        let (names, caption) = arguments.split_once('|').unwrap_or((arguments, ""));
+        Self {
+            names: names.split_whitespace().collect(),
+            caption: caption.trim(),
+        }
+    }
+
+    /// The figure as HTML on one line. `caption` is the caption with its marks expanded.
+    ///
+    /// # Errors
+    /// A message that names the drawing that does not exist.
+    pub fn html(&self, site: &Site, caption: &str) -> Result<String, String> {
+        let drawings = self.names.iter().map(|name| svg(site, name));
+        let drawings = drawings.collect::<Result<Vec<_>, _>>()?;
+        let (class, drawings) = match drawings.as_slice() {
+            [] => return Err("no drawing named; write {{#drawing NAME}}".to_owned()),
+            [one] => ("fig wide", one.clone()),
+            many => (
+                "fig wide stack",
+                format!(r#"<div class="trio">{}</div>"#, many.concat()),
+            ),
+        };
+        let caption = match caption {
+            "" => String::new(),
+            caption => format!("<figcaption>{}</figcaption>", markup::inline(caption)),
+        };
+        Ok(format!(
+            r#"<figure class="{class}">{drawings}{caption}</figure>"#
+        ))
+    }
+
+    /// The drawings' titles and the caption as Markdown.
+    ///
+    /// # Errors
+    /// A message that names the drawing that does not exist.
+    pub fn markdown(&self, site: &Site, caption: &str) -> Result<String, String> {
+        let mut text = String::new();
+        for name in &self.names {
+            let svg = svg(site, name)?;
+            let title = element(&svg, "title").unwrap_or(name);
+            let description = element(&svg, "desc").unwrap_or_default();
+            text += &format!("*Drawing: {title}.* {description}\n\n");
+        }
+        Ok(text + caption)
+    }
+}
+
+/// A drawing inside a line, which the page's own markup frames.
+///
+/// # Errors
+/// A message that names the drawing that does not exist.
+pub fn inline(site: &Site, name: &str) -> Result<String, String> {
+    svg(site, name)
+}
+
+fn svg(site: &Site, name: &str) -> Result<String, String> {
+    let file = site.source.join("drawings").join(format!("{name}.svg"));
+    let svg = fs::read_to_string(site.root.join(&file))
+        .map_err(|_| format!("no drawing {}; draw it or correct the name", file.display()))?;
+    let svg = svg
+        .trim()
+        .replace('\n', " ")
+        .replace(r#" xmlns="http://www.w3.org/2000/svg""#, "");
+    match svg.starts_with("<svg") {
+        true => Ok(svg),
+        false => Err(format!(
+            "{} does not begin with <svg; remove what is before it",
+            file.display()
+        )),
+    }
+}
+
+fn element<'a>(svg: &'a str, name: &str) -> Option<&'a str> {
+    let after = svg.split_once(&format!("<{name}"))?.1.split_once('>')?.1;
+    Some(
+        after
+            .split_once(&format!("</{name}>"))?
+            .0
+            .trim_end_matches('.'),
+    )
+}

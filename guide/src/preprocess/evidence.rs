@@ -1,0 +1,242 @@
+//! Evidence in a page: the marks, the list of sources at its end, and the page that lists every
+//! claim.
+
+use crate::{
+    ledger::{Claim, Run, Source},
+    markup,
+    site::{Page, Site},
+};
+
+use super::Format;
+
+const CLOSE: &str = "</span>";
+
+/// Appends a mark to the text before it. The last letter and its marks never part at a line's end.
+pub fn push_mark(text: &mut String, number: usize, claim: &Claim, format: Format) {
+    let mark = match format {
+        Format::Markdown => {
+            trim_end(text);
+            text.push_str(&format!(" [{} {number}]", claim.kind().word()));
+            return;
+        }
+        Format::Html => mark(number, claim),
+    };
+    trim_end(text);
+    if text.ends_with("</a></span>") && text.rfind(r#"<span class="nw">"#) > text.rfind('\n') {
+        text.truncate(text.len() - CLOSE.len());
+        text.push_str(&format!("&nbsp;{mark}{CLOSE}"));
+        return;
+    }
+    let letter = last_letter(text);
+    text.truncate(text.len() - letter.len());
+    text.push_str(&format!(r#"<span class="nw">{letter}&nbsp;{mark}{CLOSE}"#));
+}
+
+fn mark(number: usize, claim: &Claim) -> String {
+    let kind = claim.kind();
+    let label = format!("{}: {}", kind.spoken(), claim.proof());
+    // A bar would end the cell of a table, a backtick could begin code.
+    let label = markup::attribute(&label)
+        .replace('|', "&#124;")
+        .replace('`', "&#96;");
+    format!(
+        r##"<a class="ev {}" href="#e-{}" data-n="{number}" aria-label="{label}">{}</a>"##,
+        kind.class(),
+        claim.id,
+        kind.word(),
+    )
+}
+
+/// Removes the blanks, or the one line break, between a sentence and its mark.
+fn trim_end(text: &mut String) {
+    text.truncate(text.trim_end_matches([' ', '\t']).len());
+    if text.ends_with('\n') && !text.ends_with("\n\n") {
+        text.truncate(text.trim_end().len());
+    }
+}
+
+/// The letter or full stop at the end, or nothing when it may belong to markup.
+fn last_letter(text: &str) -> String {
+    let mut letters = text.chars().rev();
+    let last = letters.next();
+    let is_plain = |c: char| c.is_alphanumeric() || ".,:!?".contains(c);
+    let is_escaped = letters.next() == Some('\\');
+    match last {
+        Some(c) if is_plain(c) && !is_escaped => c.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The section at the end of a page that lists what its claims rest on.
+pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> String {
+    if claims.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n\n## Sources\n\n".to_owned();
+    if format == Format::Markdown {
+        for (index, claim) in claims.iter().enumerate() {
+            let label = claim.kind().label();
+            text += &format!("{}. {label}: {}\n", index + 1, claim.proof());
+        }
+        return text;
+    }
+    text += r#"<ol class="sources">"#;
+    for (index, claim) in claims.iter().enumerate() {
+        let (class, label) = (claim.kind().class(), claim.kind().label());
+        let proof = proof_html(site, page, claim);
+        text += &format!(
+            r#"<li id="e-{}" class="{class}" data-n="{}"><span class="vh">{label}: </span>{proof}</li>"#,
+            claim.id,
+            index + 1,
+        );
+    }
+    text + "</ol>\n"
+}
+
+/// Every claim of the book by part, each with its proof and the pages that use it.
+pub fn ledger(site: &Site, page: &Page, format: Format) -> String {
+    let mut text = format!("{}\n\n", summary(site));
+    for part in site.ledger.parts() {
+        text += &format!("## {}\n\n", site.part_title(&part.name));
+        match format {
+            Format::Html => {
+                let entries = part
+                    .claims
+                    .iter()
+                    .map(|claim| entry_html(site, page, claim));
+                let entries = entries.collect::<String>();
+                text += &format!(r#"<ol class="sources ledger">{entries}</ol>"#);
+            }
+            Format::Markdown => {
+                let entries = part.claims.iter().map(entry_markdown);
+                text += &entries.collect::<String>();
+            }
+        }
+        text += "\n\n";
+    }
+    text
+}
+
+fn summary(site: &Site) -> String {
+    let kinds: Vec<_> = site.ledger.claims().map(Claim::kind).collect();
+    let runs = kinds.iter().filter(|kind| kind.has_run()).count();
+    let sources = kinds.iter().filter(|kind| kind.has_source()).count();
+    let claims = markup::count(kinds.len(), "claim");
+    format!("{claims}: {runs} proven by a run, {sources} read in a source.")
+}
+
+fn entry_html(site: &Site, page: &Page, claim: &Claim) -> String {
+    let (class, label) = (claim.kind().class(), claim.kind().label());
+    let pages = site.pages_that_use(&claim.id).map(|user| {
+        let address = markup::attribute(&page.link_to(user));
+        format!(
+            r##"<a href="{address}#e-{}">{}</a>"##,
+            claim.id,
+            markup::text(&user.name)
+        )
+    });
+    let pages = pages.collect::<Vec<_>>().join(", ");
+    format!(
+        r#"<li id="{}" class="{class}"><b>{}</b> <span class="vh">{label}: </span>{}. <span class="of">On {pages}.</span></li>"#,
+        claim.id,
+        markup::inline(&claim.claim),
+        proof_html(site, page, claim),
+    )
+}
+
+fn entry_markdown(claim: &Claim) -> String {
+    let label = claim.kind().label();
+    format!("- {} {label}: {}.\n", claim.claim, claim.proof())
+}
+
+fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
+    let runs = claim.runs.iter().map(|run| run_html(site, page, run));
+    let sources = claim.sources.iter().map(source_html);
+    runs.chain(sources).collect::<Vec<_>>().join("; ")
+}
+
+fn run_html(site: &Site, page: &Page, run: &Run) -> String {
+    let name = run.name();
+    let code = format!("<code>{}</code>", markup::text(name));
+    let shown_on = run
+        .example
+        .as_deref()
+        .and_then(|name| site.page_that_shows(name, page));
+    let code = match shown_on {
+        Some(other) if other.source == page.source => {
+            format!(r##"<a href="#proof-{name}">{code}</a>"##)
+        }
+        Some(other) => {
+            let address = markup::attribute(&page.link_to(other));
+            format!(r##"<a href="{address}#proof-{name}">{code}</a>"##)
+        }
+        None if run.test.is_some() => format!("test {code}"),
+        None => code,
+    };
+    match &run.shows {
+        Some(shows) => format!("{code}: <samp>{}</samp>", markup::text(shows)),
+        None => code,
+    }
+}
+
+fn source_html(source: &Source) -> String {
+    let name = markup::text(&source.name());
+    let name = match source.address() {
+        Some(address) => format!(r#"<a href="{}">{name}</a>"#, markup::attribute(&address)),
+        None => name,
+    };
+    let at = match source.at.starts_with("https://") {
+        true => String::new(),
+        false => format!(", {}", markup::text(&source.at)),
+    };
+    format!("{name}{at}, read {}", source.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(shows: &str) -> Claim {
+        Claim {
+            id: "x".to_owned(),
+            file: "book/evidence/kafka.toml".into(),
+            line: 1,
+            claim: "X.".to_owned(),
+            runs: vec![Run {
+                example: Some("kafka_x".to_owned()),
+                transcript: None,
+                test: None,
+                shows: Some(shows.to_owned()),
+            }],
+            sources: Vec::new(),
+        }
+    }
+
+    fn marked(before: &str) -> String {
+        let mut text = before.to_owned();
+        push_mark(&mut text, 1, &claim("a | `b`"), Format::Html);
+        text
+    }
+
+    const MARK: &str = "<a class=\"ev run\" href=\"#e-x\" data-n=\"1\" aria-label=\"Proven by a run: \
+                        kafka_x: a &#124; &#96;b&#96;\">run</a>";
+
+    #[test]
+    fn a_mark_holds_on_to_the_full_stop() {
+        let nw = |letter: &str| format!("<span class=\"nw\">{letter}&nbsp;{MARK}</span>");
+        assert_eq!(marked("It waits. "), format!("It waits{}", nw(".")));
+        assert_eq!(marked("It waits.\n"), format!("It waits{}", nw(".")));
+        assert_eq!(marked("| `a` "), format!("| `a`{}", nw("")));
+        assert_eq!(marked("End.\n\n"), format!("End.\n\n{}", nw("")));
+    }
+
+    #[test]
+    fn two_marks_share_a_span() {
+        let mut text = "Done. ".to_owned();
+        push_mark(&mut text, 1, &claim("a"), Format::Html);
+        text.push(' ');
+        push_mark(&mut text, 2, &claim("b"), Format::Html);
+        assert_eq!(text.matches("<span").count(), 1);
+        assert_eq!(text.matches("<a ").count(), 2);
+    }
+}

@@ -1,0 +1,334 @@
+//! The preprocessor `guide`: expands callouts, listings, panels, marks and drawings of every
+//! chapter, for HTML as markup and for any other renderer as ordinary Markdown.
+
+mod admonish_bridge;
+pub mod directive;
+mod drawing;
+mod evidence;
+mod fences;
+mod head;
+mod includes;
+mod proof;
+
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, path::PathBuf, rc::Rc};
+
+use anyhow::Result;
+use mdbook_driver::{
+    book::{Book, BookItem, Chapter},
+    config::Config,
+};
+use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+
+use crate::{
+    errors::{Problem, Problems},
+    examples::Record,
+    ledger::{Claim, last_day},
+    markup,
+    site::{Page, Site},
+};
+use directive::Directive;
+
+/// What a page is expanded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Markup inside Markdown.
+    Html,
+    /// Markdown alone.
+    Markdown,
+}
+
+/// What the pass after rendering has to know about a page.
+#[derive(Debug, Clone, Default)]
+pub struct PageFacts {
+    /// The file, relative to the folder of the chapters.
+    pub source: PathBuf,
+    /// The page's sentence for search engines.
+    pub description: String,
+    /// The system that it is about.
+    pub system: Option<String>,
+    /// When and with what its programs last ran; empty without programs.
+    pub versions: String,
+    /// Whether it is the first of the book, which mdBook writes to `index.html` as well.
+    pub is_first: bool,
+}
+
+/// Facts of every page by its address relative to the site's root.
+pub type Facts = Rc<RefCell<BTreeMap<String, PageFacts>>>;
+
+/// The preprocessor.
+#[derive(Default)]
+pub struct Guide {
+    facts: Facts,
+}
+
+impl Guide {
+    /// The facts that a run fills in.
+    pub fn facts(&self) -> Facts {
+        Rc::clone(&self.facts)
+    }
+}
+
+impl Preprocessor for Guide {
+    fn name(&self) -> &str {
+        "guide"
+    }
+
+    fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
+        let format = match context.renderer.as_str() {
+            "html" => Format::Html,
+            _ => Format::Markdown,
+        };
+        let site = Site::survey(&context.root, &context.config, &book)?;
+        let mut problems = site.ledger.problems(&context.root);
+        problems.extend(site.unused_claims());
+        book.for_each_mut(|item| {
+            if let BookItem::Chapter(chapter) = item {
+                problems.extend(self.expand(&site, context, format, chapter));
+            }
+        });
+        // For skeptic a page that lacks its proofs is still a page: only HTML insists on them.
+        if format == Format::Html {
+            Problems::check(problems)?;
+        }
+        Ok(book)
+    }
+}
+
+impl Guide {
+    fn expand(
+        &self,
+        site: &Site,
+        context: &PreprocessorContext,
+        format: Format,
+        chapter: &mut Chapter,
+    ) -> Vec<Problem> {
+        let page = chapter
+            .source_path
+            .as_deref()
+            .and_then(|source| site.page(source));
+        let Some(page) = page else {
+            return Vec::new();
+        };
+        let mut content = PageContent::new(site, page, format);
+        content.problems.extend(includes::check(site, page));
+        if let Some(text) =
+            content.expand_chapter(&context.config, &context.renderer, &chapter.content)
+        {
+            chapter.content = text;
+        }
+        if format == Format::Html {
+            self.facts
+                .borrow_mut()
+                .insert(page.address(), content.facts());
+            // The template compares the address of each entry of the navigation with the page's.
+            chapter.path = Some(page.source.with_extension("html"));
+        }
+        content.problems
+    }
+}
+
+/// A page while it is expanded.
+pub struct PageContent<'a> {
+    site: &'a Site,
+    page: &'a Page,
+    format: Format,
+    /// The claims in the order of their first marks.
+    claims: Vec<&'a Claim>,
+    /// The programs of the panels so far.
+    panels: Vec<String>,
+    /// The records of those panels.
+    shown: Vec<Record>,
+    description: String,
+    problems: Vec<Problem>,
+}
+
+impl<'a> PageContent<'a> {
+    fn new(site: &'a Site, page: &'a Page, format: Format) -> Self {
+        Self {
+            site,
+            page,
+            format,
+            claims: Vec::new(),
+            panels: Vec::new(),
+            shown: Vec::new(),
+            description: String::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The claims that the page makes, each once.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.iter().copied()
+    }
+
+    /// The records of every run that the page shows or rests on.
+    pub fn records(&self) -> Vec<Record> {
+        let claimed = self
+            .claims
+            .iter()
+            .flat_map(|claim| claim.records(&self.site.root));
+        self.shown.iter().cloned().chain(claimed).collect()
+    }
+
+    fn expand_chapter(&mut self, config: &Config, renderer: &str, text: &str) -> Option<String> {
+        let opening = match head::split(text) {
+            Ok(opening) => opening,
+            Err((line, message)) => {
+                self.problem_at(line, message);
+                return None;
+            }
+        };
+        self.description = opening.description.to_owned();
+        let body = match admonish_bridge::expand(config, renderer, opening.rest) {
+            Ok(body) => body,
+            Err(e) => {
+                let line = self.page.line_of("admonish");
+                self.problem_at(line, format!("a callout cannot be read: {e:#}; correct it"));
+                return None;
+            }
+        };
+        let body = match self.format {
+            Format::Html => fences::colour(&body),
+            Format::Markdown => body,
+        };
+        let body = self.expand_directives(&body);
+        let sources = evidence::sources(self.site, self.page, &self.claims, self.format);
+        let head = match self.format {
+            Format::Html => head::html(self.page, &opening, self),
+            Format::Markdown => format!("# {}\n\n{}", opening.title, opening.description),
+        };
+        Some(format!("{head}\n\n{body}{sources}"))
+    }
+
+    fn expand_directives(&mut self, text: &str) -> String {
+        let mut expanded = String::with_capacity(text.len() * 2);
+        let mut copied = 0;
+        for directive in directive::outermost(text) {
+            expanded.push_str(&text[copied..directive.range.start]);
+            copied = directive.range.end;
+            let alone = stands_alone(text, &directive.range);
+            match self.expand_directive(&mut expanded, &directive, alone) {
+                Ok(true) => {}
+                Ok(false) => expanded.push_str(&text[directive.range.clone()]),
+                Err(message) => {
+                    let line = self.page.line_of(&text[directive.range.clone()]);
+                    self.problem_at(line, message);
+                }
+            }
+        }
+        expanded.push_str(&text[copied..]);
+        expanded
+    }
+
+    /// Appends what a directive stands for; `false` when it is not one of ours.
+    fn expand_directive(
+        &mut self,
+        text: &mut String,
+        directive: &Directive<'_>,
+        alone: bool,
+    ) -> Result<bool, String> {
+        let block = match directive.name {
+            "ev" => return self.mark(text, directive.arguments).map(|()| true),
+            "proof" => self.panel(directive.arguments)?,
+            "drawing" if !alone && !directive.arguments.contains('|') => {
+                text.push_str(&drawing::inline(self.site, directive.arguments)?);
+                return Ok(true);
+            }
+            "drawing" => self.figure(directive.arguments)?,
+            "ledger" => evidence::ledger(self.site, self.page, self.format),
+            _ => return Ok(false),
+        };
+        if !alone {
+            return Err(format!(
+                "{{{{#{}}}}} stands alone on its line; move it",
+                directive.name
+            ));
+        }
+        text.push_str(&block);
+        // An empty line ends the block of HTML.
+        text.push('\n');
+        Ok(true)
+    }
+
+    fn mark(&mut self, text: &mut String, id: &str) -> Result<(), String> {
+        let claim = self.site.ledger.get(id).ok_or_else(|| {
+            format!("unknown claim `{id}`; add [{id}] to a file of book/evidence or correct the id")
+        })?;
+        let known = self.claims.iter().position(|other| other.id == id);
+        let index = known.unwrap_or_else(|| {
+            self.claims.push(claim);
+            self.claims.len() - 1
+        });
+        evidence::push_mark(text, index + 1, claim, self.format);
+        Ok(())
+    }
+
+    fn panel(&mut self, arguments: &str) -> Result<String, String> {
+        let panel = proof::Panel::find(self.site, arguments, &self.panels)?;
+        self.panels.push(panel.name().to_owned());
+        let recording = panel.recording(self.site);
+        if self.format == Format::Markdown {
+            return Ok(panel.markdown(self.site, recording.as_ref().ok()));
+        }
+        let recording = recording?;
+        self.shown.push(recording.record.clone());
+        Ok(panel.html(self.site, &recording))
+    }
+
+    fn figure(&mut self, arguments: &str) -> Result<String, String> {
+        let figure = drawing::Figure::parse(arguments);
+        let caption = self.expand_directives(figure.caption);
+        match self.format {
+            Format::Html => figure.html(self.site, &caption),
+            Format::Markdown => figure.markdown(self.site, &caption),
+        }
+    }
+
+    fn problem_at(&mut self, line: usize, message: String) {
+        let file = self.site.file(self.page);
+        self.problems.push(Problem::new(file, line, message));
+    }
+
+    fn facts(&self) -> PageFacts {
+        PageFacts {
+            source: self.page.source.clone(),
+            description: self.description.clone(),
+            system: self.page.system().map(str::to_owned),
+            versions: versions(&self.shown),
+            is_first: self
+                .site
+                .pages
+                .first()
+                .is_some_and(|page| page.source == self.page.source),
+        }
+    }
+}
+
+/// Whether nothing but blanks stands on the lines of a directive.
+fn stands_alone(text: &str, range: &Range<usize>) -> bool {
+    let before = text[..range.start].rsplit('\n').next().unwrap_or_default();
+    let after = text[range.end..].split('\n').next().unwrap_or_default();
+    before.trim().is_empty() && after.trim().is_empty()
+}
+
+/// `Programs on this page last ran on 23 November 2026: Apache Kafka 4.4.0, rdkafka 0.39.0, Rust
+/// 1.95.0.`
+fn versions(shown: &[Record]) -> String {
+    let Some(day) = last_day(shown) else {
+        return String::new();
+    };
+    let mut versions: Vec<String> = Vec::new();
+    let brokers = shown.iter().map(|record| record.broker.clone());
+    let clients = shown.iter().map(|record| record.client.clone());
+    let compilers = shown.iter().map(|record| format!("Rust {}", record.rust));
+    for version in brokers.chain(clients).chain(compilers) {
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    let day = markup::date(day);
+    format!(
+        "Programs on this page last ran on {day}: {}.",
+        versions.join(", ")
+    )
+}

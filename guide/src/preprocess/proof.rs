@@ -1,0 +1,242 @@
+//! The proof panel: `{{#proof NAME}}` and `{{#proof NAME:ANCHOR}}`.
+
+use crate::{
+    examples::{Example, Recording},
+    highlight, markup,
+    site::Site,
+};
+
+/// A panel of a page.
+pub struct Panel {
+    example: Example,
+    anchor: Option<String>,
+    /// The lines between the anchors, or the whole program.
+    listing: String,
+    program: String,
+    /// Which panel of the page it is, from 1.
+    number: usize,
+    /// Whether the page has shown the program before: then only the listing is repeated.
+    repeated: bool,
+}
+
+impl Panel {
+    /// Finds the program, and the lines between its anchors when the directive names one.
+    ///
+    /// # Errors
+    /// A message that names the program or anchor that does not exist.
+    pub fn find(site: &Site, arguments: &str, earlier: &[String]) -> Result<Self, String> {
+        let (name, anchor) = match arguments.split_once(':') {
+            Some((name, anchor)) => (name.trim(), Some(anchor.trim())),
+            None => (arguments, None),
+        };
+        let example = Example::find(&site.root, name)?;
+        let program = example.program();
+        let listing = match anchor {
+            Some(anchor) => example.excerpt(anchor)?,
+            None => program.clone(),
+        };
+        Ok(Self {
+            repeated: earlier.iter().any(|shown| shown == name),
+            number: earlier.len() + 1,
+            anchor: anchor.map(str::to_owned),
+            example,
+            listing,
+            program,
+        })
+    }
+
+    /// The program's name.
+    pub fn name(&self) -> &str {
+        &self.example.name
+    }
+
+    /// What the program printed.
+    ///
+    /// # Errors
+    /// A message that names the missing file.
+    pub fn recording(&self, site: &Site) -> Result<Recording, String> {
+        self.example.recording(&site.root)
+    }
+
+    /// The panel as HTML on one line.
+    pub fn html(&self, site: &Site, recording: &Recording) -> String {
+        let name = self.name();
+        let system = markup::attribute(self.example.system());
+        if self.repeated {
+            let listing = self.listing_html();
+            return format!(
+                r##"<figure class="proof wide {system}" aria-label="From {name}.rs">{listing}<figcaption><a href="#proof-{name}">The whole program and what it printed</a></figcaption></figure>"##
+            );
+        }
+        format!(
+            r#"<figure class="proof wide {system}" id="proof-{name}" aria-label="Proof: {name}.rs">{}{}{}{}{}</figure>"#,
+            self.listing_html(),
+            self.whole_file_html(),
+            self.commands_html(site),
+            printed_html(name, &recording.output),
+            self.caption_html(site, recording),
+        )
+    }
+
+    /// The panel as ordinary code fences. Without a recording, what was printed is left out.
+    pub fn markdown(&self, site: &Site, recording: Option<&Recording>) -> String {
+        let mut text = String::new();
+        if self.anchor.is_some() {
+            text += &fence("rust,ignore", &self.listing);
+        }
+        if self.repeated {
+            return text;
+        }
+        text += &fence("rust,no_run", &self.program);
+        let add = site.dependencies.add_line(&self.program);
+        if !add.is_empty() {
+            text += &fence("sh", &add);
+        }
+        text += &fence("sh", &self.run_line());
+        if let Some(recording) = recording {
+            text += &fence("text", &recording.output);
+            text += &format!("{}\n", caption(recording));
+        }
+        text
+    }
+
+    fn run_line(&self) -> String {
+        format!("cargo run --example {}", self.name())
+    }
+
+    fn lines(&self) -> String {
+        let whole = self.program.lines().count();
+        match self.anchor {
+            Some(_) => format!("{} of {whole} lines", self.listing.lines().count()),
+            None => markup::count(whole, "line"),
+        }
+    }
+
+    fn listing_html(&self) -> String {
+        let id = self.program_id();
+        let (what, button, label, code) = match &self.anchor {
+            Some(anchor) => (
+                "Excerpt",
+                copy(&id, "Copy whole file", "Copy whole file"),
+                format!("Excerpt {anchor} of {}.rs", self.name()),
+                "<code>".to_owned(),
+            ),
+            None => (
+                "Program",
+                copy(&id, "Copy the program", "Copy"),
+                format!("Program {}.rs", self.name()),
+                format!(r#"<code id="{id}">"#),
+            ),
+        };
+        let button = if self.repeated { String::new() } else { button };
+        format!(
+            r#"<header><b>{what}</b><code>{}</code><span class="of">{}</span>{button}</header><pre class="program" tabindex="0" role="region" aria-label="{}">{code}{}</code></pre>"#,
+            markup::path(&self.example.path()),
+            self.lines(),
+            markup::attribute(&label),
+            highlight::listing("rust", &self.listing),
+        )
+    }
+
+    fn whole_file_html(&self) -> String {
+        if self.anchor.is_none() {
+            return String::new();
+        }
+        let lines = markup::count(self.program.lines().count(), "line");
+        format!(
+            r#"<details><summary>The whole file, {lines}</summary><pre class="program" tabindex="0" role="region" aria-label="Program {}.rs"><code id="{}">{}</code></pre></details>"#,
+            self.name(),
+            self.program_id(),
+            highlight::listing("rust", &self.program),
+        )
+    }
+
+    fn commands_html(&self, site: &Site) -> String {
+        let add = site.dependencies.add_line(&self.program);
+        let run = self.run_line();
+        let commands = [("Add", "a", add.as_str()), ("Run", "c", run.as_str())];
+        let commands = commands
+            .into_iter()
+            .filter(|(_, _, command)| !command.is_empty());
+        let header = |(what, suffix, command): (&str, &str, &str)| {
+            let id = format!("{}{suffix}", self.program_id());
+            let button = copy(
+                &id,
+                &format!("Copy the {} command", what.to_lowercase()),
+                "Copy",
+            );
+            let command = markup::text(command);
+            format!(
+                r#"<header><b>{what}</b><code class="cmd" id="{id}">{command}</code>{button}</header>"#
+            )
+        };
+        commands.map(header).collect()
+    }
+
+    fn caption_html(&self, site: &Site, recording: &Recording) -> String {
+        let text = markup::text(&caption(recording));
+        let history = site.repository.as_ref().map(|repository| {
+            let folder = &self.example.crate_folder;
+            let file = format!("snippets/{folder}/output/{}.txt", self.name());
+            let address = markup::attribute(&format!("{repository}/commits/main/{file}"));
+            format!(r#"<a href="{address}">Record and history</a>"#)
+        });
+        let history = history.unwrap_or_default();
+        format!(r#"<figcaption><span class="qed">{text}</span>{history}</figcaption>"#)
+    }
+
+    fn program_id(&self) -> String {
+        format!("p{}", self.number)
+    }
+}
+
+fn copy(id: &str, label: &str, text: &str) -> String {
+    format!(
+        r#"<button class="copy js" type="button" aria-controls="{id}" aria-label="{label}">{text}</button>"#
+    )
+}
+
+fn printed_html(name: &str, output: &str) -> String {
+    let output = markup::text(output.trim_end_matches('\n'));
+    format!(
+        r#"<header><b>Printed</b></header><pre class="printed" tabindex="0" role="region" aria-label="Output of {name}.rs"><samp>{output}</samp></pre>"#
+    )
+}
+
+/// When and with what the output was recorded, and which lines differ from run to run.
+fn caption(recording: &Recording) -> String {
+    let record = &recording.record;
+    let day = record.day().map(markup::date).unwrap_or_default();
+    let recorded = format!("Recorded {day}, {}, {}.", record.broker, record.client);
+    let mut lines: Vec<_> = record.varies.iter().map(|varies| varies.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let numbers: Vec<_> = lines.iter().map(usize::to_string).collect();
+    match numbers.as_slice() {
+        [] => recorded,
+        [one] => format!("{recorded} Line {one} differs from run to run."),
+        [first @ .., last] => {
+            format!(
+                "{recorded} Lines {} and {last} differ from run to run.",
+                first.join(", ")
+            )
+        }
+    }
+}
+
+/// A fenced block whose fence is longer than any in the text.
+fn fence(info: &str, text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(3.max(longest + 1));
+    let lines: String = text.trim_end_matches('\n').lines().map(shielded).collect();
+    format!("{fence}{info}\n{lines}{fence}\n\n")
+}
+
+/// A line in which mdBook, which reads the text next, finds no directive of its own. It takes the
+/// backslash away again.
+fn shielded(line: &str) -> String {
+    match line.split_once("{{#") {
+        Some((before, after)) if after.contains("}}") => format!("{before}\\{{{{#{after}\n"),
+        _ => format!("{line}\n"),
+    }
+}

@@ -1,0 +1,204 @@
+//! The book as a whole: its pages, its claims, and which page uses what.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use mdbook_driver::{
+    book::{Book, BookItem, Chapter},
+    config::Config,
+};
+
+use crate::{
+    cargo_add::Dependencies,
+    errors::{Problem, line_at},
+    examples,
+    ledger::Ledger,
+    preprocess::directive::{self, Directive},
+    settings,
+};
+
+/// The book as a whole.
+pub struct Site {
+    /// The root of the project.
+    pub root: PathBuf,
+    /// The folder of the chapters, relative to the root: `book`.
+    pub source: PathBuf,
+    /// The pages in the order of the summary.
+    pub pages: Vec<Page>,
+    /// The claims.
+    pub ledger: Ledger,
+    /// The crates that programs may use.
+    pub dependencies: Dependencies,
+    /// The address of the repository, when it is set.
+    pub repository: Option<String>,
+}
+
+/// A chapter that has a file.
+pub struct Page {
+    /// Its file, relative to the folder of the chapters: `kafka/produce.md`.
+    pub source: PathBuf,
+    /// Its name in the navigation.
+    pub name: String,
+    /// The title of the part it stands in.
+    pub part: Option<String>,
+    /// The text of the file on disk, for line numbers.
+    pub text: String,
+    /// The ids of the claims that it makes.
+    claims: BTreeSet<String>,
+    /// The names of the programs that it shows.
+    programs: BTreeSet<String>,
+}
+
+impl Site {
+    /// Surveys the pages of a book and reads its ledger.
+    ///
+    /// # Errors
+    /// When the workspace's manifest or a file of the ledger cannot be read.
+    pub fn survey(root: &Path, config: &Config, book: &Book) -> Result<Self> {
+        let folder = root.join(&config.book.src);
+        let ledger = Ledger::load(root, &folder)?;
+        Ok(Self {
+            root: root.to_owned(),
+            source: config.book.src.clone(),
+            pages: pages(&folder, book),
+            ledger,
+            dependencies: Dependencies::load(root)?,
+            repository: settings::repository(config),
+        })
+    }
+
+    /// The page made from a file.
+    pub fn page(&self, source: &Path) -> Option<&Page> {
+        self.pages.iter().find(|page| page.source == source)
+    }
+
+    /// The file of a page, relative to the root.
+    pub fn file(&self, page: &Page) -> PathBuf {
+        self.source.join(&page.source)
+    }
+
+    /// A page with the panel of a program: `from` itself, or the first about a system, or the first.
+    pub fn page_that_shows<'a>(&'a self, program: &str, from: &'a Page) -> Option<&'a Page> {
+        let shows = |page: &&Page| page.programs.contains(program);
+        let about_a_system = |page: &&Page| shows(page) && page.system().is_some();
+        let mut pages = self.pages.iter();
+        Some(from)
+            .filter(shows)
+            .or_else(|| pages.clone().find(about_a_system))
+            .or_else(|| pages.find(shows))
+    }
+
+    /// The pages that use a claim.
+    pub fn pages_that_use<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Page> {
+        self.pages
+            .iter()
+            .filter(move |page| page.claims.contains(id))
+    }
+
+    /// The title of the part that an evidence file is about: that of the pages in the folder of
+    /// the same name, or else the name itself.
+    pub fn part_title(&self, name: &str) -> String {
+        let mut pages = self
+            .pages
+            .iter()
+            .filter(|page| page.source.starts_with(name));
+        let title = pages.find_map(|page| page.part.clone());
+        title.unwrap_or_else(|| capitalised(name))
+    }
+
+    /// The claims that no page uses.
+    pub fn unused_claims(&self) -> Vec<Problem> {
+        let claims = self.ledger.claims();
+        let unused = claims.filter(|claim| self.pages_that_use(&claim.id).next().is_none());
+        let problem = |claim: &crate::ledger::Claim| {
+            let id = &claim.id;
+            let message = format!("no page uses `{id}`; add {{{{#ev {id}}}}} or remove the claim");
+            Problem::new(&claim.file, claim.line, message)
+        };
+        unused.map(problem).collect()
+    }
+}
+
+impl Page {
+    /// Its address relative to the site's root: `kafka/produce.html`.
+    pub fn address(&self) -> String {
+        let path = self.source.with_extension("html");
+        path.to_string_lossy().replace('\\', "/")
+    }
+
+    /// The way from this page to the site's root: `../`, or nothing.
+    pub fn to_root(&self) -> String {
+        "../".repeat(self.source.components().count().saturating_sub(1))
+    }
+
+    /// The address of another page, seen from this one.
+    pub fn link_to(&self, other: &Page) -> String {
+        format!("{}{}", self.to_root(), other.address())
+    }
+
+    /// The system that the page is about, from its folder.
+    pub fn system(&self) -> Option<&str> {
+        let folder = self.source.iter().next()?.to_str()?;
+        examples::is_system(folder).then_some(folder)
+    }
+
+    /// The line of a text in the page's file.
+    pub fn line_of(&self, needle: &str) -> usize {
+        crate::errors::line_of(&self.text, needle)
+    }
+
+    /// The directives of the page's file, those inside other directives included.
+    pub fn directives(&self) -> impl Iterator<Item = Directive<'_>> {
+        directive::all(&self.text)
+    }
+
+    /// The line of a byte of the page's file.
+    pub fn line_at(&self, offset: usize) -> usize {
+        line_at(&self.text, offset)
+    }
+}
+
+/// `Patterns`, `AWS`: what has three letters is an abbreviation.
+fn capitalised(name: &str) -> String {
+    let capitals = if name.len() <= 3 { name.len() } else { 1 };
+    match name.split_at_checked(capitals) {
+        Some((first, rest)) => first.to_uppercase() + rest,
+        None => name.to_owned(),
+    }
+}
+
+fn pages(folder: &Path, book: &Book) -> Vec<Page> {
+    let mut part = None;
+    let mut pages = Vec::new();
+    for item in book.iter() {
+        match item {
+            BookItem::PartTitle(title) => part = Some(title.clone()),
+            BookItem::Chapter(chapter) => pages.extend(page(folder, part.clone(), chapter)),
+            _ => {}
+        }
+    }
+    pages
+}
+
+fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> {
+    let source = chapter.source_path.clone()?;
+    let text = fs::read_to_string(folder.join(&source));
+    let text = text.unwrap_or_else(|_| chapter.content.clone());
+    let arguments = |name| {
+        let directives = directive::all(&text).filter(move |directive| directive.name == name);
+        directives.map(|directive| directive.arguments.to_owned())
+    };
+    let program = |panel: String| panel.split(':').next().map(str::to_owned);
+    Some(Page {
+        claims: arguments("ev").collect(),
+        programs: arguments("proof").filter_map(program).collect(),
+        source,
+        name: chapter.name.clone(),
+        part,
+        text,
+    })
+}

@@ -1,0 +1,6 @@
+//! Tests of the guide on a small book: its pages, its error messages, its server.
+
+mod mistakes;
+mod pages;
+mod serving;
+mod support;

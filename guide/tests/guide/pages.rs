@@ -1,0 +1,290 @@
+//! What a small book becomes: its pages, and its chapters as plain Markdown.
+
+use crate::support::Book;
+use guide::{build::build, expanded_markdown};
+
+fn built() -> (Book, String) {
+    let book = Book::new();
+    build(book.root()).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    (book, page)
+}
+
+/// The part of a text from one mark to the next, both included.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text
+        .find(from)
+        .unwrap_or_else(|| panic!("no {from} in {text}"));
+    let end = text[start..]
+        .find(to)
+        .unwrap_or_else(|| panic!("no {to} after {from}"));
+    &text[start..start + end + to.len()]
+}
+
+#[test]
+fn the_head_names_part_title_lead_and_counts() {
+    let (_, page) = built();
+    let head = between(&page, "<header class=\"head", "</header>").replace('\n', "");
+    assert_eq!(
+        head,
+        "<header class=\"head wide kafka\"><p class=\"label sq\">Kafka</p>\
+         <h1 id=\"produce\"><a class=\"header\" href=\"#produce\">Produce</a></h1>\
+         <p class=\"lead\">It’s a page with “everything” on it.</p>\
+         <p class=\"meta\"><span class=\"ev run\">3 claims proven by a run</span> \
+         <span class=\"ev source\">2 read in a source</span> <span>last run 23 November 2026</span></p>\
+         <nav class=\"onpage\" aria-label=\"On this page\"><span class=\"label\">On this page</span>\
+         <ol><li><a href=\"#the-program\">The program</a></li>\
+         <li><a href=\"#how-it-works\">How it works</a></li><li><a href=\"#sources\">Sources</a></li>\
+         </ol></nav></header>"
+    );
+    assert!(page.contains("<body class=\"kafka\">"));
+    let description = "content=\"It's a page with &quot;everything&quot; on it.\"";
+    assert!(
+        page.contains(description),
+        "{}",
+        between(&page, "<meta name=\"desc", ">")
+    );
+}
+
+#[test]
+fn a_panel_holds_excerpt_whole_file_commands_output_and_record() {
+    let (_, page) = built();
+    let panel = between(&page, "<figure class=\"proof", "</figure>");
+    assert!(panel.starts_with(
+        "<figure class=\"proof wide kafka\" id=\"proof-kafka_one\" aria-label=\"Proof: kafka_one.rs\">\
+         <header><b>Excerpt</b><code>kafka/<wbr>examples/<wbr>kafka_one.rs</code>\
+         <span class=\"of\">3 of 10 lines</span><button class=\"copy js\" type=\"button\" \
+         aria-controls=\"p1\" aria-label=\"Copy whole file\">Copy whole file</button></header>"
+    ));
+    let excerpt = between(panel, "aria-label=\"Excerpt heart", "</pre>");
+    assert!(excerpt.contains("<code><span class=\"m\">println!</span>(<span class=\"s\">"));
+    let whole = between(panel, "<code id=\"p1\">", "</code>");
+    assert!(
+        whole.contains("<span class=\"k\">use</span> anyhow::<span class=\"t\">Result</span>;")
+    );
+    assert!(!panel.contains("ANCHOR"));
+    assert!(panel.contains(
+        "<code class=\"cmd\" id=\"p1a\">cargo add anyhow@1.0.105 &amp;&amp; cargo add tokio@1.54.1 --features full</code>"
+    ));
+    assert!(panel.contains("<code class=\"cmd\" id=\"p1c\">cargo run --example kafka_one</code>"));
+    assert!(panel.contains(
+        "<samp>arrived &lt;script&gt;alert(1)&lt;/script&gt;\n\ndone {{#include nothing}}</samp>"
+    ));
+    assert!(panel.ends_with(
+        "<figcaption><span class=\"qed\">Recorded 23 November 2026, Apache Kafka 4.4.0, \
+         rdkafka 0.39.0. Line 3 differs from run to run.</span></figcaption></figure>"
+    ));
+}
+
+#[test]
+fn a_whole_program_needs_no_fold_and_no_crates() {
+    let (book, _) = built();
+    let page = book.read("target/site/kafka/consume.html");
+    let panel = between(&page, "<figure class=\"proof", "</figure>");
+    assert!(panel.contains("<header><b>Program</b>"));
+    assert!(panel.contains("<span class=\"of\">3 lines</span>"));
+    assert!(panel.contains("aria-label=\"Copy the program\">Copy</button>"));
+    assert!(!panel.contains("<details>") && !panel.contains("<b>Add</b>"));
+    assert!(page.contains(
+        "<p>Programs on this page last ran on 2 November 2026: Apache Kafka 4.4.0, \
+                           rdkafka 0.39.0, Rust 1.95.0.</p>"
+    ));
+    assert!(page.contains("<div class=\"trio\"><svg class=\"drawing\""));
+}
+
+#[test]
+fn a_drawing_inside_a_line_is_framed_by_the_page() {
+    let book = Book::new();
+    book.append(
+        "book/index.md",
+        "\n<div class=\"glance\"><h3>Kafka</h3>{{#drawing line}}<p>A log.</p></div>\n",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/index.html");
+    assert!(page.contains("</h3>\n<svg class=\"drawing\""), "{page}");
+    assert!(!page.contains("<figure"));
+}
+
+#[test]
+fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
+    let (_, page) = built();
+    let nbsp = "\u{a0}";
+    assert!(page.contains(&format!(
+        "The record arrives<span class=\"nw\">.{nbsp}<a class=\"ev run\" href=\"#e-kafka-arrives\" \
+         data-n=\"2\" aria-label=\"Proven by a run: kafka_one: arrived\">run</a></span> It stays"
+    )));
+    assert!(page.contains(
+        "aria-label=\"Proven by a run + source: a_test_of_the_fixture; A book, read \
+                           24 November 2026\">run + source</a>"
+    ));
+    assert!(
+        page.contains("aria-label=\"From a source: Design | notes 4.4, read 23 November 2026\"")
+    );
+    let sources = between(&page, "<ol class=\"sources\">", "</ol>").replace('\n', "");
+    assert_eq!(
+        sources,
+        "<ol class=\"sources\"><li id=\"e-kafka-read\" class=\"source\" data-n=\"1\">\
+         <span class=\"vh\">Source: </span><a href=\"https://example.org/design\">Design | notes 4.4</a>, \
+         read 23 November 2026</li><li id=\"e-kafka-arrives\" class=\"run\" data-n=\"2\">\
+         <span class=\"vh\">Run: </span><a href=\"#proof-kafka_one\"><code>kafka_one</code></a>: \
+         <samp>arrived</samp></li><li id=\"e-kafka-tested\" class=\"both\" data-n=\"3\">\
+         <span class=\"vh\">Run and source: </span>test <code>a_test_of_the_fixture</code>; A book, \
+         A Publisher, read 24 November 2026</li><li id=\"e-kafka-listed\" class=\"run\" data-n=\"4\">\
+         <span class=\"vh\">Run: </span><code>kafka_list</code>: <samp>kafka-one.orders</samp></li></ol>"
+    );
+}
+
+#[test]
+fn the_ledger_lists_every_claim_with_its_proof_and_pages() {
+    let (book, _) = built();
+    let page = book.read("target/site/evidence.html");
+    assert!(page.contains("4 claims: 3 proven by a run, 2 read in a source."));
+    assert!(page.contains("<h2 id=\"kafka\">"));
+    let entry = between(&page, "<li id=\"kafka-arrives\"", "</li>");
+    assert!(entry.contains("<b>The record arrives.</b>"), "{entry}");
+    assert!(
+        entry.contains("<a href=\"kafka/produce.html#proof-kafka_one\">"),
+        "{entry}"
+    );
+    assert!(entry.contains("On <a href=\"kafka/produce.html#e-kafka-arrives\">Produce</a>."));
+}
+
+#[test]
+fn what_scrolls_can_be_reached_and_nothing_is_inline() {
+    let (book, page) = built();
+    assert!(page.contains(
+        "<div class=\"table-wrapper\" tabindex=\"0\" role=\"region\" aria-label=\"Table: How it works\">"
+    ));
+    assert!(page.contains(
+        "<pre tabindex=\"0\" role=\"region\" aria-label=\"Listing: How it works (2)\">\
+                           <code>[<span class=\"t\">a</span>]\n\nb = <span class=\"s\">"
+    ));
+    assert!(
+        page.contains("<th scope=\"col\" class=\"right\">"),
+        "{}",
+        between(&page, "<thead>", "</thead>")
+    );
+    assert!(page.contains("<td class=\"right\">"));
+    assert!(page.contains("aria-label=\"Link to this note\">#</a>"));
+    assert!(page.contains("<code>{{#proof kafka_one}}</code>"));
+    for file in book
+        .files("target/site")
+        .iter()
+        .filter(|file| file.ends_with(".html"))
+    {
+        let page = book.read(&format!("target/site/{file}"));
+        for inline in [
+            "style=",
+            "<style",
+            "<script>",
+            "onclick",
+            "data-live",
+            "=\"http://",
+        ] {
+            assert!(!page.contains(inline), "{file} contains {inline}");
+        }
+    }
+}
+
+#[test]
+fn the_site_holds_only_what_its_pages_use() {
+    let (book, page) = built();
+    let names = book.files("target/site");
+    let plain = names.iter().map(|name| {
+        let (stem, extension) = name.rsplit_once('.').unwrap();
+        match stem.rsplit_once('-') {
+            Some((stem, hash)) if hash.len() == 8 => format!("{stem}-HASH.{extension}"),
+            _ => name.clone(),
+        }
+    });
+    assert_eq!(
+        plain.collect::<Vec<_>>(),
+        [
+            ".nojekyll",
+            "book/theme/script-HASH.js",
+            "book/theme/style-HASH.css",
+            "evidence.html",
+            "favicon-HASH.svg",
+            "index.html",
+            "kafka/consume.html",
+            "kafka/produce.html",
+        ]
+    );
+    let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
+    assert_eq!(page.matches("aria-current=\"page\"").count(), 1);
+    assert!(page.contains(current));
+    let index = book.read("target/site/index.html");
+    assert!(index.contains("<a href=\"index.html\" aria-current=\"page\">Introduction</a>"));
+}
+
+#[test]
+fn the_repositorys_address_is_one_setting() {
+    let (book, page) = built();
+    assert!(!page.contains("Edit this page") && !page.contains("Record and history"));
+    book.replace(
+        "book.toml",
+        "[output.html]\n",
+        "[output.html]\ngit-repository-url = \"https://example.org/guide/\"\n",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    assert!(page.contains("href=\"https://example.org/guide/edit/main/book/kafka/produce.md\""));
+    assert!(page.contains(
+        "<a href=\"https://example.org/guide/commits/main/snippets/kafka/output/kafka_one.txt\">Record and history</a>"
+    ));
+}
+
+#[test]
+fn a_page_that_moved_leaves_a_redirect_without_script() {
+    let book = Book::new();
+    book.append(
+        "book.toml",
+        "\n[output.html.redirect]\n\"/old.html\" = \"kafka/produce.html\"\n",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/old.html");
+    assert!(page.contains("<meta http-equiv=\"refresh\" content=\"0; URL=kafka/produce.html\">"));
+    assert!(!page.contains("<script"));
+}
+
+#[test]
+fn markdown_has_programs_as_blocks_and_callouts_open() {
+    let book = Book::new();
+    let chapters = expanded_markdown(book.root()).unwrap();
+    let names: Vec<_> = chapters
+        .iter()
+        .map(|(path, _)| path.to_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "index.md",
+            "kafka/produce.md",
+            "kafka/consume.md",
+            "evidence.md"
+        ]
+    );
+    let page = &chapters[1].1;
+    assert!(
+        page.contains("```rust,ignore\nprintln!(\"arrived <b>\");\n\nprintln!(\"done\");\n```\n")
+    );
+    assert!(page.contains("```rust,no_run\n//! Not lapin::Connection.\nuse anyhow::Result;\n"));
+    assert!(page.contains("```sh\ncargo run --example kafka_one\n```\n"));
+    assert!(page.contains("```text\narrived <script>alert(1)</script>\n\ndone"));
+    assert!(
+        page.contains("The record arrives. [run 2] It stays, [source 1] and"),
+        "{page}"
+    );
+    assert!(page.contains("Not this one. [run 4]"));
+    for markup in ["<figure", "<span", "admonish", "ANCHOR", "{{#ev"] {
+        assert!(!page.contains(markup), "{markup} in {page}");
+    }
+}
+
+#[test]
+fn a_program_without_a_recording_is_still_compiled() {
+    let book = Book::new();
+    book.remove("snippets/kafka/output/kafka_one.txt");
+    let chapters = expanded_markdown(book.root()).unwrap();
+    assert!(chapters[1].1.contains("```rust,no_run\n//! Not lapin"));
+}
