@@ -1,0 +1,278 @@
+//! What the binary does: brokers on their usual ports that outlive the command.
+
+use anyhow::{Context, Result};
+
+use crate::broker::Broker;
+use crate::endpoints::{from_user, host_and_port, variables};
+use crate::health::{check_users, check_usual};
+use crate::launch::launch;
+use crate::layout::Layout;
+use crate::ports::{PortPlan, Ports};
+use crate::prepare::{for_each, prepare};
+use crate::process::remove_folder;
+use crate::progress::{note, progress};
+use crate::state::{StartedBy, State, clean_up, reserved_ports};
+use crate::{docker, kafka};
+
+/// Makes brokers available and prints their endpoints on stdout: those that the environment names,
+/// else containers where a Docker engine answers, else processes of the sandbox's own, prepared
+/// and started side by side.
+///
+/// # Errors
+///
+/// A broker can't be started, or an endpoint of the environment does not answer; the message says
+/// what was tried and what to do. What the call has started is ended then.
+pub fn up(brokers: &[Broker]) -> Result<()> {
+    let layout = Layout::find()?;
+    let _lock = layout.lock("up", "is starting or stopping brokers")?;
+    tell_clean_up(&layout)?;
+    let mut state = State::read(&layout.usual_run());
+    let mut to_start = Vec::new();
+    for broker in brokers {
+        if let Some(endpoint) = from_user(*broker) {
+            require_answer(*broker, &endpoint)?;
+        } else if !still_runs(&mut state, *broker)? {
+            to_start.push(*broker);
+        }
+    }
+    if !to_start.is_empty() {
+        start(&layout, &mut state, &to_start)?;
+    }
+    print_endpoints(&layout, brokers);
+    Ok(())
+}
+
+fn tell_clean_up(layout: &Layout) -> Result<()> {
+    let _lock = layout.lock("ports", "chooses its ports")?;
+    if clean_up(layout)? > 0 {
+        note("cleaned up what a killed sandbox left");
+    }
+    Ok(())
+}
+
+fn require_answer(broker: Broker, endpoint: &str) -> Result<()> {
+    let (name, _) = variables(broker, &PortPlan::USUAL).remove(0);
+    check_users(broker, endpoint).map(drop).with_context(|| {
+        format!("{name} is set, but {broker} does not answer there: correct it, or unset it to start one here")
+    })
+}
+
+/// Whether a broker that an earlier `up` started still answers. What is left of one that does not
+/// is ended.
+fn still_runs(state: &mut State, broker: Broker) -> Result<bool> {
+    let Some(StartedBy::Process { stamp, .. }) = state.by(broker) else {
+        return Ok(false);
+    };
+    if stamp.is_running() && check_usual(broker).is_ok() {
+        progress(broker, "runs already");
+        return Ok(true);
+    }
+    progress(
+        broker,
+        "was started and does not answer any more: starting it anew",
+    );
+    stamp.end()?;
+    state.forget(broker);
+    Ok(false)
+}
+
+fn start(layout: &Layout, state: &mut State, brokers: &[Broker]) -> Result<()> {
+    if docker::is_available(layout)? {
+        docker::up(layout, brokers)?;
+        for broker in brokers {
+            state.record(*broker, StartedBy::Docker);
+        }
+        return state.write(&layout.usual_run());
+    }
+    for broker in brokers {
+        PortPlan::USUAL.require_free(*broker)?;
+    }
+    prepare(layout, brokers)?;
+    let run = layout.usual_run();
+    let ports = PortPlan::choose(Ports::Usual, &reserved_ports(layout)?)?;
+    let running = for_each(brokers, |broker| {
+        progress(broker, "starting");
+        launch(layout, broker, &ports, &run)
+    })?;
+    for started in &running {
+        let stamp = started.process.stamp()?;
+        state.record(started.broker, StartedBy::Process { stamp, ports });
+    }
+    // Written before they are let go: whatever outlives this process can be found again.
+    state.write(&run)?;
+    running
+        .into_iter()
+        .try_for_each(|started| started.process.release())
+}
+
+/// Comments and `export` lines: to read, to paste, or for `eval`.
+fn print_endpoints(layout: &Layout, brokers: &[Broker]) {
+    let state = State::read(&layout.usual_run());
+    for broker in brokers {
+        if let Some(endpoint) = from_user(*broker) {
+            println!("# {broker}: yours, at {}", without_credentials(&endpoint));
+            continue;
+        }
+        let by = match state.by(*broker) {
+            Some(StartedBy::Docker) => "in a container",
+            _ => "a process of this machine",
+        };
+        println!("# {}: {by}", broker.title());
+        for (name, value) in variables(*broker, &PortPlan::USUAL) {
+            println!("export {name}={value}");
+        }
+    }
+}
+
+fn without_credentials(endpoint: &str) -> String {
+    host_and_port(endpoint, 0).map_or_else(
+        || "an address that can't be read".into(),
+        |(host, port)| {
+            if port == 0 {
+                host
+            } else {
+                format!("{host}:{port}")
+            }
+        },
+    )
+}
+
+/// Prints what each broker says about itself, or why it can't be asked and what to do. Returns
+/// whether all of them are up.
+///
+/// # Errors
+///
+/// The workspace's folders can't be found.
+pub fn status(brokers: &[Broker]) -> Result<bool> {
+    let layout = Layout::find()?;
+    let state = State::read(&layout.usual_run());
+    let mut all_up = true;
+    for broker in brokers {
+        all_up &= print_status(&layout, &state, *broker);
+    }
+    Ok(all_up)
+}
+
+fn print_status(layout: &Layout, state: &State, broker: Broker) -> bool {
+    let user = from_user(broker);
+    let answer = match &user {
+        Some(endpoint) => check_users(broker, endpoint),
+        None => check_usual(broker),
+    };
+    let address = match &user {
+        Some(endpoint) => without_credentials(endpoint),
+        None => format!("127.0.0.1:{}", PortPlan::USUAL.client_ports(broker)[0]),
+    };
+    match answer {
+        Ok(lines) => {
+            println!("{broker:<12}up    {address}");
+            if broker == Broker::Kafka
+                && user.is_none()
+                && matches!(state.by(broker), Some(StartedBy::Process { .. }))
+            {
+                let log = kafka::log(&layout.usual_run().join(broker.name()));
+                print_line(
+                    "version",
+                    &kafka::version(&log).unwrap_or_else(|_| "unknown".into()),
+                );
+            }
+            lines
+                .iter()
+                .for_each(|(label, value)| print_line(label, value));
+            true
+        }
+        Err(error) => {
+            println!("{broker:<12}down  {address}");
+            print_line("reason", &format!("{error:#}"));
+            print_line("to do", &advice(broker, user.is_some()));
+            false
+        }
+    }
+}
+
+fn print_line(label: &str, value: &str) {
+    println!("            {label:<12}{value}");
+}
+
+fn advice(broker: Broker, is_users: bool) -> String {
+    let (name, _) = variables(broker, &PortPlan::USUAL).remove(0);
+    if is_users {
+        format!("correct {name}, or unset it to use the broker of this machine")
+    } else {
+        format!("cargo run --bin sandbox -- up {broker}")
+    }
+}
+
+/// Ends what [`up`] has started, and what killed sandboxes left. Brokers that it has not started
+/// are left alone; that one does not run is no error.
+///
+/// # Errors
+///
+/// A process that does not end, or a Docker engine that does not answer any more.
+pub fn down(brokers: &[Broker]) -> Result<()> {
+    let layout = Layout::find()?;
+    let _lock = layout.lock("up", "is starting or stopping brokers")?;
+    tell_clean_up(&layout)?;
+    let run = layout.usual_run();
+    let mut state = State::read(&run);
+    let in_containers = stop_containers(&layout, &mut state, brokers)?;
+    for broker in brokers {
+        if let Some(StartedBy::Process { stamp, .. }) = state.by(*broker) {
+            let was_running = stamp.is_running();
+            stamp
+                .end()
+                .with_context(|| format!("stopping {}", broker.title()))?;
+            progress(
+                *broker,
+                if was_running {
+                    "stopped"
+                } else {
+                    "had ended already"
+                },
+            );
+        } else if !in_containers.contains(broker) {
+            progress(*broker, "is not running by `up`");
+        }
+        remove_folder(&run.join(broker.name()))?;
+        state.forget(*broker);
+    }
+    state.write(&run)
+}
+
+/// Removes the containers that `up` started for these brokers, and returns whose they were.
+fn stop_containers(layout: &Layout, state: &mut State, brokers: &[Broker]) -> Result<Vec<Broker>> {
+    let in_docker = |broker: &Broker| matches!(state.by(*broker), Some(StartedBy::Docker));
+    let all: Vec<_> = Broker::ALL.into_iter().filter(in_docker).collect();
+    let named: Vec<_> = all
+        .iter()
+        .filter(|broker| brokers.contains(broker))
+        .copied()
+        .collect();
+    if !named.is_empty() {
+        docker::down(layout, &named, named == all)?;
+    }
+    for broker in &named {
+        progress(*broker, "container removed, its volume stays");
+        state.forget(*broker);
+    }
+    Ok(named)
+}
+
+/// The brokers that names on the command line mean; none means all.
+///
+/// # Errors
+///
+/// A name that is no broker's.
+pub fn brokers(names: &[String]) -> Result<Vec<Broker>> {
+    if names.is_empty() {
+        return Ok(Broker::ALL.into());
+    }
+    let named = names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<Vec<Broker>>>()?;
+    Ok(Broker::ALL
+        .into_iter()
+        .filter(|broker| named.contains(broker))
+        .collect())
+}

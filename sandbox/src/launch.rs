@@ -1,0 +1,67 @@
+//! Starting a prepared broker and waiting until it answers.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::broker::Broker;
+use crate::layout::Layout;
+use crate::ports::PortPlan;
+use crate::process::{Leashed, remove_folder};
+use crate::progress::progress;
+use crate::ready::await_ready;
+use crate::{kafka, localstack, rabbitmq};
+
+/// A broker that answers its protocol.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub broker: Broker,
+    pub process: Leashed,
+    /// Its name and version, as it told them.
+    pub version: String,
+}
+
+/// Starts a broker with fresh data in a subfolder of `run` and returns when it answers.
+pub(crate) fn launch(
+    layout: &Layout,
+    broker: Broker,
+    ports: &PortPlan,
+    run: &Path,
+) -> Result<Running> {
+    let start = Instant::now();
+    let folder = run.join(broker.name());
+    remove_folder(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let title = broker.title();
+    let (process, version) = match broker {
+        Broker::Kafka => {
+            let mut process = kafka::start(layout, ports, &folder)?;
+            let version = await_ready(&mut process, title, || {
+                kafka::probe(ports.kafka)?;
+                kafka::version(&kafka::log(&folder))
+            })?;
+            (process, version)
+        }
+        Broker::RabbitMq => {
+            let mut process = rabbitmq::start(layout, ports, &folder)?;
+            let node = await_ready(&mut process, title, || rabbitmq::probe(ports))?;
+            (process, node.version)
+        }
+        Broker::LocalStack => {
+            let mut process = localstack::start(layout, ports, &folder)?;
+            let health = await_ready(&mut process, title, || localstack::probe(ports.localstack))?;
+            (process, health.version)
+        }
+    };
+    progress(
+        broker,
+        &format!("answers after {:.1} s", start.elapsed().as_secs_f64()),
+    );
+    Ok(Running {
+        broker,
+        process,
+        version: format!("{title} {version}"),
+    })
+}

@@ -1,0 +1,183 @@
+//! Brokers of one process.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::broker::Broker;
+use crate::endpoints;
+use crate::launch::{Running, launch};
+use crate::layout::Layout;
+use crate::ports::{PortPlan, Ports};
+use crate::prepare::{for_each, prepare};
+use crate::process::{Stamp, family, listening, remove_folder};
+use crate::state::{StartedBy, State, clean_up, reserved_ports};
+
+/// Running brokers that belong to this process: they and their data end with this value, and with
+/// the process even when that is killed. Any number may run at once.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: PathBuf,
+    ports: PortPlan,
+    brokers: Vec<Running>,
+}
+
+impl Sandbox {
+    /// Starts brokers side by side and returns when each answers its own protocol. The first call
+    /// in a workspace downloads them, which takes minutes and says so on stderr.
+    ///
+    /// They are always processes of this sandbox's own, whatever endpoints the environment names
+    /// and whether or not a Docker engine runs.
+    ///
+    /// # Errors
+    ///
+    /// A prerequisite is missing and can't be installed, a download fails, a port is taken, or a
+    /// broker ends at its start; the message says what to do. No broker is left running then.
+    pub fn start(brokers: &[Broker], ports: Ports) -> Result<Self> {
+        let layout = Layout::find()?;
+        let brokers: Vec<_> = Broker::ALL
+            .into_iter()
+            .filter(|broker| brokers.contains(broker))
+            .collect();
+        prepare(&layout, &brokers)?;
+        let (folder, ports) = claim(&layout, &brokers, ports)?;
+        // After a failure the folder stays for its logs: the next sandbox removes it.
+        let running = for_each(&brokers, |broker| launch(&layout, broker, &ports, &folder))?;
+        let sandbox = Self {
+            folder,
+            ports,
+            brokers: running,
+        };
+        sandbox.write_state()?;
+        Ok(sandbox)
+    }
+
+    /// Downloads what brokers are made of, unless that is done, and starts none of them. Returns the
+    /// folder where it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sandbox::start`].
+    pub fn prepare(brokers: &[Broker]) -> Result<PathBuf> {
+        let layout = Layout::find()?;
+        prepare(&layout, brokers)?;
+        Ok(layout.home)
+    }
+
+    /// The environment variables that lead clients to these brokers: `KAFKA_BOOTSTRAP_SERVERS`;
+    /// `AMQP_URL` and `RABBITMQ_MANAGEMENT_URL`; `AWS_ENDPOINT_URL`, `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        self.brokers
+            .iter()
+            .flat_map(|running| endpoints::variables(running.broker, &self.ports))
+            .collect()
+    }
+
+    /// The name and version of a broker as it told them itself, such as `RabbitMQ 4.3.6`; `None`
+    /// for one that this sandbox does not run.
+    pub fn version(&self, broker: Broker) -> Option<&str> {
+        self.running(broker).map(|running| running.version.as_str())
+    }
+
+    /// The processes of a broker that run now, its first one first; empty for a broker that this
+    /// sandbox does not run. The node of RabbitMQ itself is the one named `beam.smp`.
+    pub fn pids(&self, broker: Broker) -> Vec<i32> {
+        self.running(broker)
+            .map(|running| family(running.process.pid()))
+            .unwrap_or_default()
+    }
+
+    /// Every address on which the brokers' processes listen for TCP connections.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` can't be read.
+    pub fn listening(&self) -> Result<Vec<SocketAddr>> {
+        let pids: Vec<_> = self
+            .brokers
+            .iter()
+            .flat_map(|running| family(running.process.pid()))
+            .collect();
+        listening(&pids)
+    }
+
+    /// The file with what a broker prints, which goes when the sandbox stops.
+    pub fn log(&self, broker: Broker) -> Option<PathBuf> {
+        self.running(broker)
+            .map(|running| running.process.log().to_path_buf())
+    }
+
+    /// Ends the brokers, as dropping the sandbox does, and tells of failures.
+    ///
+    /// # Errors
+    ///
+    /// A process that does not end, or data that can't be removed.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn running(&self, broker: Broker) -> Option<&Running> {
+        self.brokers.iter().find(|running| running.broker == broker)
+    }
+
+    fn write_state(&self) -> Result<()> {
+        let mut state = State::read(&self.folder);
+        for running in &self.brokers {
+            let stamp = running.process.stamp()?;
+            state.record(
+                running.broker,
+                StartedBy::Process {
+                    stamp,
+                    ports: self.ports,
+                },
+            );
+        }
+        state.write(&self.folder)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        for mut running in self.brokers.drain(..) {
+            running
+                .process
+                .kill()
+                .with_context(|| format!("stopping {}", running.broker.title()))?;
+        }
+        remove_folder(&self.folder)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("the sandbox did not stop cleanly: {error:#}");
+        }
+    }
+}
+
+/// Makes the folder of a new private run and chooses its ports, and removes what killed ones left.
+fn claim(layout: &Layout, brokers: &[Broker], ports: Ports) -> Result<(PathBuf, PortPlan)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let _lock = layout.lock("ports", "chooses its ports")?;
+    clean_up(layout)?;
+    let plan = PortPlan::choose(ports, &reserved_ports(layout)?)?;
+    for broker in brokers {
+        plan.require_free(*broker)?;
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = layout
+        .runs()
+        .join(format!("{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let owner = Some(Stamp::of_this_process()?);
+    State {
+        owner,
+        ports: Some(plan),
+        brokers: Vec::new(),
+    }
+    .write(&folder)?;
+    Ok((folder, plan))
+}

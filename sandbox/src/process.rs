@@ -1,0 +1,328 @@
+//! Processes: started in a session of their own and on a leash, found again by pid and start
+//! time, ended with everything that they started.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use procfs::net::{TcpNetEntry, TcpState};
+use procfs::process::{FDTarget, Process, all_processes};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+/// How long a killed process may take to be gone.
+const GONE: Duration = Duration::from_secs(10);
+
+/// The leash: a shell between the starter and the program holds the read end of a pipe. When the
+/// starter ends without a word, however it ends, the whole process group is killed; a line read
+/// lets the program go on alone. The program replaces the shell, so it keeps its pid.
+const LEASH: &str = r#"exec 3<&0 </dev/null
+( { read -r word <&3 || kill -KILL 0; } & )
+exec "$@" 3<&-"#;
+
+/// A command that, when spawned as [`Leashed`], runs `program` as leader of a new session, with
+/// signals as by default (a shell without job control lets its children ignore Ctrl-C).
+pub(crate) fn leashed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setsid");
+    command
+        .args(["sh", "-c", LEASH, "sandbox", "env", "--default-signal"])
+        .arg(program);
+    command
+}
+
+/// The same with an environment that is empty except for `PATH`: no setting of the user's shell
+/// changes a broker.
+pub(crate) fn isolated(program: impl AsRef<OsStr>) -> Command {
+    let mut command = leashed(program);
+    command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command
+}
+
+/// A running program that dies with this process, even when that is killed.
+#[derive(Debug)]
+pub(crate) struct Leashed {
+    child: Child,
+    leash: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+impl Leashed {
+    /// Starts a command made by [`leashed`]; what it prints goes to the file `log`.
+    pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("opening the log {}", log.display()))?;
+        let errors = output.try_clone().context("sharing the log")?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .context("starting `setsid`: it belongs to util-linux (apt-get install util-linux)")?;
+        let leash = child.stdin.take();
+        Ok(Self {
+            child,
+            leash,
+            log: log.to_path_buf(),
+        })
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(i32::MAX)
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    pub fn stamp(&self) -> Result<Stamp> {
+        Stamp::of(self.pid())
+    }
+
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("asking for the exit status")
+    }
+
+    /// Waits for the program to end by itself.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self
+            .child
+            .wait()
+            .context("waiting for the program to end")?;
+        Ok(status)
+    }
+
+    /// Asks the program to end, waits until it has, and removes the leash.
+    pub fn end_by_itself(mut self) -> Result<()> {
+        if let Some(pid) = Pid::from_raw(self.pid()) {
+            kill_process(pid, Signal::TERM).context("asking the program to end")?;
+        }
+        self.wait()?;
+        self.kill()
+    }
+
+    /// Lets the program live on after this process.
+    pub fn release(mut self) -> Result<()> {
+        if let Some(mut leash) = self.leash.take() {
+            leash
+                .write_all(b"stay\n")
+                .context("releasing the program")?;
+        }
+        Ok(())
+    }
+
+    /// Ends the program and all that it started, and returns when they are gone.
+    pub fn kill(&mut self) -> Result<()> {
+        // The leash is still held, so its shell keeps the group's number from being used anew.
+        let members = family(self.pid());
+        kill_group(self.pid())?;
+        self.leash = None;
+        self.child
+            .wait()
+            .context("waiting for the killed program")?;
+        await_gone(&members)
+    }
+}
+
+impl Drop for Leashed {
+    fn drop(&mut self) {
+        if self.leash.is_some()
+            && let Err(error) = self.kill()
+        {
+            eprintln!("process {} may still run: {error:#}", self.pid());
+        }
+    }
+}
+
+/// Runs a command made by [`leashed`] to its end; the error has the last lines of its output.
+pub(crate) fn run(command: &mut Command, log: &Path) -> Result<()> {
+    let mut running = Leashed::spawn(command, log)?;
+    let status = running.wait()?;
+    running.leash = None;
+    ensure!(
+        status.success(),
+        "{status}; the end of {}:\n{}",
+        log.display(),
+        tail(log)
+    );
+    Ok(())
+}
+
+/// The last lines of a log, indented.
+pub(crate) fn tail(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if lines.is_empty() {
+        return "    (it printed nothing)".into();
+    }
+    let last: Vec<_> = lines[lines.len().saturating_sub(10)..]
+        .iter()
+        .map(|line| format!("    {line}"))
+        .collect();
+    last.join("\n")
+}
+
+/// A process that can't be mistaken for a later one with the same pid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    pub pid: i32,
+    /// Clock ticks between the machine's start and the process's.
+    started: u64,
+    boot: String,
+}
+
+impl Stamp {
+    pub fn of(pid: i32) -> Result<Self> {
+        let stat = Process::new(pid)
+            .and_then(|process| process.stat())
+            .with_context(|| format!("reading /proc/{pid}/stat"))?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Ok(Self {
+            pid,
+            started: stat.starttime,
+            boot: boot.trim().to_owned(),
+        })
+    }
+
+    pub fn of_this_process() -> Result<Self> {
+        Self::of(i32::try_from(std::process::id()).context("the pid of this process")?)
+    }
+
+    pub fn is_running(&self) -> bool {
+        Self::of(self.pid).is_ok_and(|now| now == *self) && !is_gone(self.pid)
+    }
+
+    /// Ends the process, which leads its group, and all that it started. Does nothing when it has
+    /// ended, even if another process has its pid now.
+    pub fn end(&self) -> Result<()> {
+        if !self.is_running() {
+            return Ok(());
+        }
+        let members = family(self.pid);
+        kill_group(self.pid)?;
+        await_gone(&members)
+    }
+}
+
+fn kill_group(leader: i32) -> Result<()> {
+    let Some(group) = Pid::from_raw(leader) else {
+        bail!("{leader} is not a process");
+    };
+    match kill_process_group(group, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("ending the process group {leader}")),
+    }
+}
+
+fn await_gone(pids: &[i32]) -> Result<()> {
+    let deadline = Instant::now() + GONE;
+    while let Some(left) = pids.iter().find(|pid| !is_gone(**pid)) {
+        ensure!(
+            Instant::now() < deadline,
+            "process {left} was killed and is still there"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A zombie is gone: it holds nothing, and only its parent can remove it.
+fn is_gone(pid: i32) -> bool {
+    Process::new(pid)
+        .and_then(|process| process.stat())
+        .map_or(true, |stat| stat.state == 'Z')
+}
+
+/// The process and all its descendants.
+pub(crate) fn family(root: i32) -> Vec<i32> {
+    let parents: Vec<(i32, i32)> = all_processes()
+        .into_iter()
+        .flatten()
+        .filter_map(|process| process.ok()?.stat().ok())
+        .map(|stat| (stat.pid, stat.ppid))
+        .collect();
+    let mut members = vec![root];
+    let mut next = 0;
+    while let Some(&parent) = members.get(next) {
+        members.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    members
+}
+
+/// The addresses on which any of the processes listens for TCP connections.
+pub(crate) fn listening(pids: &[i32]) -> Result<Vec<SocketAddr>> {
+    let inodes: HashSet<u64> = pids.iter().flat_map(|pid| socket_inodes(*pid)).collect();
+    Ok(listeners()?
+        .into_iter()
+        .filter(|entry| inodes.contains(&entry.inode))
+        .map(|entry| entry.local_address)
+        .collect())
+}
+
+/// The process that listens on a port of this machine: its pid and name, if they can be read.
+pub(crate) fn listener_on(port: u16) -> Option<(i32, String)> {
+    let inodes: HashSet<u64> = listeners()
+        .ok()?
+        .into_iter()
+        .filter(|entry| entry.local_address.port() == port)
+        .map(|entry| entry.inode)
+        .collect();
+    let owner = all_processes().ok()?.flatten().find(|process| {
+        socket_inodes(process.pid)
+            .iter()
+            .any(|inode| inodes.contains(inode))
+    })?;
+    let name = owner.stat().ok()?.comm;
+    Some((owner.pid, name))
+}
+
+fn listeners() -> Result<Vec<TcpNetEntry>> {
+    let mut entries = procfs::net::tcp().context("reading /proc/net/tcp")?;
+    // Absent where IPv6 is turned off.
+    entries.extend(procfs::net::tcp6().unwrap_or_default());
+    entries.retain(|entry| entry.state == TcpState::Listen);
+    Ok(entries)
+}
+
+fn socket_inodes(pid: i32) -> Vec<u64> {
+    let Ok(descriptors) = Process::new(pid).and_then(|process| process.fd()) else {
+        return Vec::new();
+    };
+    descriptors
+        .flatten()
+        .filter_map(|descriptor| match descriptor.target {
+            FDTarget::Socket(inode) => Some(inode),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Removes a folder; one that is not there is fine.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("removing {}", folder.display())),
+    }
+}

@@ -1,0 +1,43 @@
+//! Waiting until a broker answers its own protocol.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process::{Leashed, tail};
+
+/// Much longer than a start takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Probes until the broker answers. That it ended, or took too long, is an error with the last
+/// lines of its log.
+pub(crate) fn await_ready<T>(
+    broker: &mut Leashed,
+    title: &str,
+    probe: impl Fn() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(status) = broker.exited()? {
+            bail!(
+                "{title} ended at its start ({status}); the end of {}",
+                log_end(broker)
+            );
+        }
+        match probe() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => bail!(
+                "{title} does not answer after {} s: {error:#}; the end of {}",
+                LIMIT.as_secs(),
+                log_end(broker)
+            ),
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn log_end(broker: &Leashed) -> String {
+    format!("{}:\n{}", broker.log().display(), tail(broker.log()))
+}
