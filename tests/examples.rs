@@ -1,0 +1,212 @@
+//! Every example against real brokers, and against brokers that are not there.
+//!
+//! Three phases, because they share the machine badly: the programs side by side; then what they
+//! left behind; then the same programs with a fault in their way, which mostly wait.
+
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use guide::examples::Example;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::{
+    brokers::Brokers,
+    compare::compare,
+    fault::{self, Fault, Ports, Scene},
+    inventory::{Inventory, Named, Watch, owner},
+    program,
+};
+use tokio::runtime::Runtime;
+
+/// Longer than any program takes on a busy machine; a program has deadlines of its own.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Programs side by side. They wait for brokers more than they compute.
+const AT_ONCE: usize = 16;
+const FAULTS_AT_ONCE: usize = 100;
+
+/// The test that looks at all names at once.
+const NAMED: &str = "every_name_begins_with_its_program";
+
+/// What all tests share. Dropping it ends the brokers.
+struct World {
+    root: PathBuf,
+    names: Vec<String>,
+    runtime: Runtime,
+    inventory: Arc<Inventory>,
+    ports: Ports,
+    brokers: Brokers,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("examples: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let root = tests::root();
+    let examples = tests::examples(&root)?;
+    let titles = titles(&examples);
+    let selected = titles.iter().any(|title| is_selected(arguments, title));
+    if arguments.list || !selected {
+        // Nothing will run, so nothing is started.
+        let trials = titles
+            .into_iter()
+            .map(|title| Trial::test(title, || Ok(())));
+        return Ok(libtest_mimic::run(arguments, trials.collect()).exit_code());
+    }
+
+    let executables = program::build(&root)?;
+    let programs = examples.into_iter().map(|example| {
+        let executable = executables.get(&example.name);
+        let executable = executable.with_context(|| format!("cargo built no {}", example.name))?;
+        Ok((example, executable.clone()))
+    });
+    let programs: Vec<(Example, PathBuf)> = programs.collect::<Result<_>>()?;
+    let world = Arc::new(World::start(root, &programs)?);
+
+    let watch = Watch::start(world.inventory.clone(), world.runtime.handle().clone());
+    let prints = programs.iter().map(|program| prints(&world, program));
+    let first = libtest_mimic::run(&with_threads(arguments, AT_ONCE), prints.collect());
+
+    let (seen, names) = (watch.stop(), world.names.clone());
+    let named = Trial::test(NAMED, move || {
+        check(seen.and_then(|seen| all_owned(&seen, &names)))
+    });
+    let second = libtest_mimic::run(arguments, vec![named]);
+
+    let faults = programs
+        .iter()
+        .flat_map(|program| with_faults(&world, program));
+    let third = libtest_mimic::run(&with_threads(arguments, FAULTS_AT_ONCE), faults.collect());
+
+    drop(world); // ends the brokers also when a test failed
+    let failed = first.has_failed() || second.has_failed() || third.has_failed();
+    Ok(if failed {
+        ExitCode::from(101)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+impl World {
+    fn start(root: PathBuf, programs: &[(Example, PathBuf)]) -> Result<Self> {
+        let brokers = Brokers::start()?;
+        let runtime = Runtime::new()?;
+        let inventory = Arc::new(runtime.block_on(Inventory::new(&brokers))?);
+        let ports = runtime.block_on(async { Ports::new() })?;
+        let names = programs.iter().map(|(example, _)| example.name.clone());
+        Ok(Self {
+            root,
+            names: names.collect(),
+            runtime,
+            inventory,
+            ports,
+            brokers,
+        })
+    }
+}
+
+/// The test that a program prints what its page shows and leaves nothing behind.
+fn prints(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Trial {
+    let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
+    Trial::test(prints_title(&example), move || {
+        let recording = example.recording(&world.root).map_err(anyhow::Error::msg);
+        check(recording.and_then(|recording| {
+            world.runtime.block_on(async {
+                let run = program::run(&executable, world.brokers.variables(), LIMIT).await?;
+                compare(
+                    &recording.output,
+                    &run.succeeded()?,
+                    &recording.record.varies,
+                )
+                .with_context(|| {
+                    let name = &example.name;
+                    format!("if the new output is right: cargo run --bin record {name}")
+                })?;
+                world
+                    .inventory
+                    .wait_for_none_of(&example.name, &world.names)
+                    .await
+            })
+        }))
+    })
+}
+
+/// The tests that a program ends well when its broker does not answer as it should.
+fn with_faults(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Vec<Trial> {
+    let faults = Fault::of(example.system()).iter().copied();
+    let trial = |fault: Fault| {
+        let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
+        Trial::test(fault_title(&example, fault), move || {
+            let scene = Scene::new(fault, example.system(), &world.ports, &world.brokers);
+            check(scene.and_then(|scene| {
+                // A little more than allowed, so that a program that is late can still explain.
+                let limit = fault::LIMIT * 2;
+                let run = program::run(&executable, &scene.variables, limit);
+                scene.judge(&world.runtime.block_on(run)?)
+            }))
+        })
+    };
+    faults.map(trial).collect()
+}
+
+/// Everything that was seen in the brokers must carry the name of a program.
+fn all_owned(seen: &BTreeSet<Named>, names: &[String]) -> Result<()> {
+    let strays: Vec<String> = seen
+        .iter()
+        .filter(|named| owner(named, names).is_none())
+        .map(Named::to_string)
+        .collect();
+    ensure!(
+        strays.is_empty(),
+        "no program has a name that these begin with: {}; call a topic of kafka_consume \
+         kafka-consume.orders, a queue of sqs_send_receive sqs-send-receive-orders",
+        strays.join(", ")
+    );
+    Ok(())
+}
+
+fn prints_title(example: &Example) -> String {
+    format!("{}::prints_what_was_recorded", example.name)
+}
+
+fn fault_title(example: &Example, fault: Fault) -> String {
+    format!("{}::{}", example.name, fault.name())
+}
+
+/// The titles of all tests, without starting anything.
+fn titles(examples: &[Example]) -> Vec<String> {
+    let of_faults = |example: &Example| {
+        let faults = Fault::of(example.system()).iter();
+        let titles = faults.map(|fault| fault_title(example, *fault));
+        titles.collect::<Vec<_>>()
+    };
+    let mut titles: Vec<String> = examples.iter().map(prints_title).collect();
+    titles.push(NAMED.to_owned());
+    titles.extend(examples.iter().flat_map(of_faults));
+    titles
+}
+
+/// Whether the command line asks for a test: as libtest does it, by part of its title.
+fn is_selected(arguments: &Arguments, title: &str) -> bool {
+    let matches = |text: &String| match arguments.exact {
+        true => title == text,
+        false => title.contains(text.as_str()),
+    };
+    arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
+}
+
+fn with_threads(arguments: &Arguments, threads: usize) -> Arguments {
+    let mut arguments = arguments.clone();
+    arguments.test_threads = arguments.test_threads.or(Some(threads));
+    arguments
+}
+
+fn check(result: Result<()>) -> Result<(), Failed> {
+    result.map_err(|error| format!("{error:#}").into())
+}

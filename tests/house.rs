@@ -1,0 +1,222 @@
+//! The house in order: a program, its output and its page belong together, and each program keeps
+//! the contract that its readers rely on.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use guide::{Dependencies, examples::Example};
+use regex::Regex;
+use tests::compare::compare;
+
+/// The longest program that a reader can be asked to take in.
+const MAX_LINES: usize = 160;
+
+/// Collects breaches and fails with all of them.
+fn none(breaches: Vec<String>) -> Result<()> {
+    ensure!(breaches.is_empty(), "{}", breaches.join("\n"));
+    Ok(())
+}
+
+fn all_examples() -> Result<Vec<Example>> {
+    let examples = tests::examples(&tests::root())?;
+    ensure!(!examples.is_empty(), "there are no examples");
+    Ok(examples)
+}
+
+#[test]
+fn every_program_has_an_output_whose_record_fits() -> Result<()> {
+    let root = tests::root();
+    let mut breaches = Vec::new();
+    for example in all_examples()? {
+        match example.recording(&root) {
+            Err(missing) => breaches.push(missing),
+            Ok(recording) => {
+                let (output, varies) = (&recording.output, &recording.record.varies);
+                if let Err(error) = compare(output, output, varies) {
+                    breaches.push(format!("{}: {error:#}", example.name));
+                }
+            }
+        }
+    }
+    none(breaches)
+}
+
+#[test]
+fn every_output_has_a_program() -> Result<()> {
+    let examples = all_examples()?;
+    let mut breaches = Vec::new();
+    for folder in fs::read_dir(tests::root().join("snippets"))? {
+        let folder = folder?;
+        let Ok(files) = fs::read_dir(folder.path().join("output")) else {
+            continue;
+        };
+        for file in files {
+            let file = file?.path();
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let here = folder.file_name().to_string_lossy().into_owned();
+            let known = |e: &Example| e.name == name && e.crate_folder == here;
+            if !examples.iter().any(known) {
+                breaches.push(format!(
+                    "{} belongs to no program; remove it",
+                    file.display()
+                ));
+            }
+        }
+    }
+    none(breaches)
+}
+
+#[test]
+fn every_program_is_on_a_page() -> Result<()> {
+    let pages = text_of_pages(&tests::root().join("book"))?;
+    let shown = |example: &Example| {
+        let proof = format!(r"\{{\{{#proof {}[:}}]", regex::escape(&example.name));
+        Regex::new(&proof).is_ok_and(|proof| proof.is_match(&pages))
+    };
+    let missing = all_examples()?
+        .into_iter()
+        .filter(|example| !shown(example));
+    none(
+        missing
+            .map(|e| format!("no page has {{{{#proof {}}}}}", e.name))
+            .collect(),
+    )
+}
+
+fn text_of_pages(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text += &text_of_pages(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            text += &fs::read_to_string(&path)?;
+        }
+    }
+    Ok(text)
+}
+
+#[test]
+fn every_program_keeps_the_contract() -> Result<()> {
+    let shortcut = Regex::new(r"\.unwrap\(\)|\.expect\(")?;
+    let glob = Regex::new(r"(?m)^use [\w:]+::\*;")?;
+    let hidden = Regex::new(r"(?m)^# ")?;
+    let mut breaches = Vec::new();
+    for example in all_examples()? {
+        let (name, program) = (&example.name, example.program());
+        let code: String = program
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n")
+            .collect();
+        let lines = program.lines().count();
+        let run = format!("//! Run: `cargo run --example {name}`");
+        for (kept, breach) in [
+            (
+                name.starts_with(&format!("{}_", example.system())),
+                "name without its system's prefix",
+            ),
+            (
+                program.starts_with("//! "),
+                "no sentence at its top that says what it shows",
+            ),
+            (
+                program.contains("\n//! Guarantee: "),
+                "no line `//! Guarantee:` in its header",
+            ),
+            (
+                program.contains(&run),
+                "no line in its header that says how to run it",
+            ),
+            (lines <= MAX_LINES, "too long to be read"),
+            (!shortcut.is_match(&code), "unwrap or expect"),
+            (!glob.is_match(&code), "a glob import"),
+            (!hidden.is_match(&program), "a hidden line"),
+        ] {
+            if !kept {
+                breaches.push(format!("{}: {breach}", example.path()));
+            }
+        }
+    }
+    none(breaches)
+}
+
+/// Licences under which the guide's programs may be built upon, without asking anybody.
+const LICENCES: [&str; 13] = [
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CC-BY-4.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MPL-2.0",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+#[test]
+fn every_dependency_has_a_known_licence() -> Result<()> {
+    let allowed = |requirement: &spdx::LicenseReq| {
+        let id = requirement.license.id();
+        id.is_some_and(|id| LICENCES.contains(&id.name))
+    };
+    let mut breaches = Vec::new();
+    for package in packages()? {
+        let name = format!("{} {}", package["name"], package["version"]);
+        let Some(licence) = package["license"].as_str() else {
+            breaches.push(format!("{name} states no licence"));
+            continue;
+        };
+        let parsed = spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX);
+        if !parsed.is_ok_and(|expression| expression.evaluate(allowed)) {
+            breaches.push(format!("{name}: {licence}"));
+        }
+    }
+    none(breaches)
+}
+
+/// A reader who copies two programs gets one version of each crate, and skeptic links the one that
+/// is meant.
+#[test]
+fn every_crate_of_a_program_has_one_version() -> Result<()> {
+    let dependencies = Dependencies::load(&tests::root())?;
+    let programs = all_examples()?;
+    let named: BTreeSet<String> = programs
+        .iter()
+        .flat_map(|example| dependencies.used_by(&example.program()))
+        .map(|dependency| dependency.name.clone())
+        .collect();
+    ensure!(!named.is_empty(), "the programs name no crate");
+    let packages = packages()?;
+    let mut breaches = Vec::new();
+    for name in named {
+        let versions: Vec<&str> = packages
+            .iter()
+            .filter(|package| package["name"] == name.as_str())
+            .filter_map(|package| package["version"].as_str())
+            .collect();
+        if versions.len() != 1 {
+            breaches.push(format!("{name} has versions {}", versions.join(", ")));
+        }
+    }
+    none(breaches)
+}
+
+fn packages() -> Result<Vec<serde_json::Value>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(tests::root())
+        .args(["metadata", "--format-version=1", "--locked"])
+        .output()
+        .context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata failed: {said}");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array();
+    Ok(packages
+        .context("cargo metadata lists no packages")?
+        .clone())
+}

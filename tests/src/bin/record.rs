@@ -1,0 +1,72 @@
+//! Runs example programs against real brokers and writes down what they print.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use guide::examples::Example;
+use tests::{brokers::Brokers, compare::compare, program, record};
+
+/// Runs example programs against real brokers and writes down what they print.
+///
+/// Each program runs twice and must print the same both times, but for what the `varies` of its
+/// record allows. The brokers are started and ended by this command.
+#[derive(Parser)]
+struct Arguments {
+    /// The programs to record, as in `cargo run --example NAME`; all of them if none is named.
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match record_all(&Arguments::parse().names) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("record: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn record_all(names: &[String]) -> Result<()> {
+    let root = tests::root();
+    let all = tests::examples(&root)?;
+    for name in names {
+        let known = all.iter().any(|example| &example.name == name);
+        ensure!(known, "there is no snippets/*/examples/{name}.rs");
+    }
+    let executables = program::build(&root)?;
+    let brokers = Brokers::start()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    for example in all {
+        if !names.is_empty() && !names.contains(&example.name) {
+            continue;
+        }
+        let executable = executables
+            .get(&example.name)
+            .with_context(|| format!("cargo built no {}", example.name))?;
+        runtime
+            .block_on(record_one(&root, &example, executable, &brokers))
+            .with_context(|| format!("{} was not recorded", example.name))?;
+        eprintln!("recorded {}", example.name);
+    }
+    Ok(())
+}
+
+async fn record_one(
+    root: &Path,
+    example: &Example,
+    executable: &Path,
+    brokers: &Brokers,
+) -> Result<()> {
+    let limit = Duration::from_secs(120);
+    let first = program::run(executable, brokers.variables(), limit)
+        .await?
+        .succeeded()?;
+    let second = program::run(executable, brokers.variables(), limit)
+        .await?
+        .succeeded()?;
+    let varies = example.recording(root).map(|old| old.record.varies);
+    compare(&first, &second, &varies.unwrap_or_default())
+        .context("two runs differ; make the program print the same, or add to `varies`")?;
+    record::write(root, example, &first, brokers)
+}

@@ -1,0 +1,82 @@
+//! Where the tests find the brokers: in a sandbox of their own, or where the environment says.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use sandbox::{Broker, Ports, Sandbox};
+
+/// The variable that makes the tests use the endpoints in the environment.
+pub const USE_ENVIRONMENT: &str = "GUIDE_TEST_ENDPOINTS";
+
+const VARIABLES: [&str; 7] = [
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "AMQP_URL",
+    "RABBITMQ_MANAGEMENT_URL",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+];
+
+/// Real brokers that answer. Those that were started end when this is dropped.
+pub struct Brokers {
+    sandbox: Option<Sandbox>,
+    variables: Vec<(String, String)>,
+}
+
+impl Brokers {
+    /// Starts all brokers on free ports, or takes those of the environment if
+    /// `GUIDE_TEST_ENDPOINTS=1`.
+    ///
+    /// # Errors
+    /// A broker does not start, or a variable is missing.
+    pub fn start() -> Result<Self> {
+        if env::var(USE_ENVIRONMENT).is_ok_and(|value| value == "1") {
+            return Self::of_the_environment();
+        }
+        let sandbox = Sandbox::start(&Broker::ALL, Ports::Free)?;
+        let variables = sandbox
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Ok(Self {
+            sandbox: Some(sandbox),
+            variables,
+        })
+    }
+
+    fn of_the_environment() -> Result<Self> {
+        let mut variables = Vec::new();
+        for name in VARIABLES {
+            let value = env::var(name)
+                .with_context(|| format!("{USE_ENVIRONMENT}=1, but {name} is not set"))?;
+            variables.push((name.to_owned(), value));
+        }
+        Ok(Self {
+            sandbox: None,
+            variables,
+        })
+    }
+
+    /// The variables that lead a program to the brokers.
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// The value of one of them.
+    ///
+    /// # Errors
+    /// The brokers have no such variable.
+    pub fn variable(&self, name: &str) -> Result<&str> {
+        self.variables
+            .iter()
+            .find_map(|(other, value)| (other == name).then_some(value.as_str()))
+            .with_context(|| format!("the brokers set no {name}"))
+    }
+
+    /// The sandbox, if the brokers were started here.
+    pub fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
+    }
+}
