@@ -1,9 +1,16 @@
 //! Every example against real brokers, and against brokers that are not there.
 //!
-//! Three phases, because they share the machine badly: the programs side by side; then what they
-//! left behind; then the same programs with a fault in their way, which mostly wait.
+//! Phases, because they share names or the machine: the programs side by side; the same after a run
+//! that was cut off; then all names that were seen; then the programs with a fault in their way,
+//! which mostly wait.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use guide::examples::Example;
@@ -70,22 +77,28 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let world = Arc::new(World::start(root, &programs)?);
 
     let watch = Watch::start(world.inventory.clone(), world.runtime.handle().clone());
+    let side_by_side = with_threads(arguments, AT_ONCE);
     let prints = programs.iter().map(|program| prints(&world, program));
-    let first = libtest_mimic::run(&with_threads(arguments, AT_ONCE), prints.collect());
+    let first = libtest_mimic::run(&side_by_side, prints.collect());
+    let cut_off = programs
+        .iter()
+        .map(|program| prints_after_a_cut(&world, program));
+    let second = libtest_mimic::run(&side_by_side, cut_off.collect());
 
     let (seen, names) = (watch.stop(), world.names.clone());
     let named = Trial::test(NAMED, move || {
         check(seen.and_then(|seen| all_owned(&seen, &names)))
     });
-    let second = libtest_mimic::run(arguments, vec![named]);
+    let third = libtest_mimic::run(arguments, vec![named]);
 
     let faults = programs
         .iter()
         .flat_map(|program| with_faults(&world, program));
-    let third = libtest_mimic::run(&with_threads(arguments, FAULTS_AT_ONCE), faults.collect());
+    let fourth = libtest_mimic::run(&with_threads(arguments, FAULTS_AT_ONCE), faults.collect());
 
     drop(world); // ends the brokers also when a test failed
-    let failed = first.has_failed() || second.has_failed() || third.has_failed();
+    let phases = [first, second, third, fourth];
+    let failed = phases.iter().any(libtest_mimic::Conclusion::has_failed);
     Ok(if failed {
         ExitCode::from(101)
     } else {
@@ -109,30 +122,41 @@ impl World {
             brokers,
         })
     }
+
+    /// Runs a program, holds what it printed against its recording, and looks for what it left.
+    async fn prove(&self, example: &Example, executable: &Path) -> Result<()> {
+        let recording = example.recording(&self.root).map_err(anyhow::Error::msg)?;
+        let run = program::run(executable, self.brokers.variables(), LIMIT).await?;
+        compare(
+            &recording.output,
+            &run.succeeded()?,
+            &recording.record.varies,
+        )
+        .with_context(|| {
+            let name = &example.name;
+            format!("if the new output is right: cargo run --bin record {name}")
+        })?;
+        self.inventory
+            .wait_for_none_of(&example.name, &self.names)
+            .await
+    }
 }
 
 /// The test that a program prints what its page shows and leaves nothing behind.
 fn prints(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Trial {
     let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
     Trial::test(prints_title(&example), move || {
-        let recording = example.recording(&world.root).map_err(anyhow::Error::msg);
-        check(recording.and_then(|recording| {
-            world.runtime.block_on(async {
-                let run = program::run(&executable, world.brokers.variables(), LIMIT).await?;
-                compare(
-                    &recording.output,
-                    &run.succeeded()?,
-                    &recording.record.varies,
-                )
-                .with_context(|| {
-                    let name = &example.name;
-                    format!("if the new output is right: cargo run --bin record {name}")
-                })?;
-                world
-                    .inventory
-                    .wait_for_none_of(&example.name, &world.names)
-                    .await
-            })
+        check(world.runtime.block_on(world.prove(&example, &executable)))
+    })
+}
+
+/// The same test after a run that was killed in the middle: what that left must be no hindrance.
+fn prints_after_a_cut(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Trial {
+    let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
+    Trial::test(cut_title(&example), move || {
+        check(world.runtime.block_on(async {
+            program::interrupt(&executable, world.brokers.variables(), LIMIT).await?;
+            world.prove(&example, &executable).await
         }))
     })
 }
@@ -175,6 +199,10 @@ fn prints_title(example: &Example) -> String {
     format!("{}::prints_what_was_recorded", example.name)
 }
 
+fn cut_title(example: &Example) -> String {
+    format!("{}::prints_the_same_after_a_run_cut_off", example.name)
+}
+
 fn fault_title(example: &Example, fault: Fault) -> String {
     format!("{}::{}", example.name, fault.name())
 }
@@ -187,6 +215,7 @@ fn titles(examples: &[Example]) -> Vec<String> {
         titles.collect::<Vec<_>>()
     };
     let mut titles: Vec<String> = examples.iter().map(prints_title).collect();
+    titles.extend(examples.iter().map(cut_title));
     titles.push(NAMED.to_owned());
     titles.extend(examples.iter().flat_map(of_faults));
     titles

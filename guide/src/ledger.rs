@@ -312,10 +312,12 @@ impl Source {
         self.read.date.map(markup::date).unwrap_or_default()
     }
 
-    /// Title and version.
+    /// Title and version: `Design, consumer position (4.4)`.
     pub fn name(&self) -> String {
-        let version = self.version.as_ref().map(|version| format!(" {version}"));
-        format!("{}{}", self.title, version.unwrap_or_default())
+        match &self.version {
+            Some(version) => format!("{} ({version})", self.title),
+            None => self.title.clone(),
+        }
     }
 
     fn to_text(&self) -> String {

@@ -9,6 +9,7 @@ pub mod cli;
 mod complaints;
 pub mod errors;
 pub mod examples;
+mod finish;
 mod highlight;
 pub mod ledger;
 mod links;

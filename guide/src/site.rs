@@ -14,9 +14,9 @@ use mdbook_driver::{
 
 use crate::{
     cargo_add::Dependencies,
-    errors::{Problem, line_at},
+    errors::{Problem, line_at, line_of},
     examples,
-    ledger::Ledger,
+    ledger::{Claim, Ledger, Part},
     preprocess::directive::{self, Directive},
     settings,
 };
@@ -99,6 +99,18 @@ impl Site {
             .filter(move |page| page.claims.contains(id))
     }
 
+    /// The parts of the ledger in the order of the book, then those without pages of their own.
+    pub fn parts(&self) -> Vec<&Part> {
+        let first_page = |part: &&Part| {
+            let mut pages = self.pages.iter();
+            let found = pages.position(|page| page.source.starts_with(&part.name));
+            found.unwrap_or(usize::MAX)
+        };
+        let mut parts: Vec<_> = self.ledger.parts().iter().collect();
+        parts.sort_by_key(first_page);
+        parts
+    }
+
     /// The title of the part that an evidence file is about: that of the pages in the folder of
     /// the same name, or else the name itself.
     pub fn part_title(&self, name: &str) -> String {
@@ -114,7 +126,7 @@ impl Site {
     pub fn unused_claims(&self) -> Vec<Problem> {
         let claims = self.ledger.claims();
         let unused = claims.filter(|claim| self.pages_that_use(&claim.id).next().is_none());
-        let problem = |claim: &crate::ledger::Claim| {
+        let problem = |claim: &Claim| {
             let id = &claim.id;
             let message = format!("no page uses `{id}`; add {{{{#ev {id}}}}} or remove the claim");
             Problem::new(&claim.file, claim.line, message)
@@ -148,7 +160,7 @@ impl Page {
 
     /// The line of a text in the page's file.
     pub fn line_of(&self, needle: &str) -> usize {
-        crate::errors::line_of(&self.text, needle)
+        line_of(&self.text, needle)
     }
 
     /// The directives of the page's file, those inside other directives included.

@@ -231,7 +231,7 @@ pub fn down(brokers: &[Broker]) -> Result<()> {
                 },
             );
         } else if !in_containers.contains(broker) {
-            progress(*broker, "is not running by `up`");
+            progress(*broker, "not started by `up`, nothing to stop");
         }
         remove_folder(&run.join(broker.name()))?;
         state.forget(*broker);

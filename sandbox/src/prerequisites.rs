@@ -30,7 +30,7 @@ struct Missing {
 pub(crate) fn require(layout: &Layout, brokers: &[Broker]) -> Result<()> {
     let missing = find_missing(brokers);
     if missing.is_empty() {
-        return require_root(brokers);
+        return Ok(());
     }
     if !is_root() || find_program("apt-get").is_none() {
         bail!("{}", advice(&missing));
@@ -45,11 +45,11 @@ pub(crate) fn require(layout: &Layout, brokers: &[Broker]) -> Result<()> {
 }
 
 /// RabbitMQ's own root folder needs chroot and mounts.
-fn require_root(brokers: &[Broker]) -> Result<()> {
+pub(crate) fn require_root(brokers: &[Broker]) -> Result<()> {
     if brokers.contains(&Broker::RabbitMq) && !is_root() {
         bail!(
             "RabbitMQ without Docker needs root (it runs in a root folder of its own): run \
-             `sudo -E env PATH=\"$PATH\" cargo run --bin sandbox -- up`, or with Docker `docker compose up -d --wait`"
+             `sudo -E env PATH=\"$PATH\" cargo run --bin sandbox -- up`, or use Docker: `docker compose up -d --wait`"
         );
     }
     Ok(())

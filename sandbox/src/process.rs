@@ -241,11 +241,12 @@ fn await_gone(pids: &[i32]) -> Result<()> {
     Ok(())
 }
 
-/// A zombie is gone: it holds nothing, and only its parent can remove it.
+/// A zombie is gone: it holds nothing, and only its parent can remove it. But as long as it has
+/// other threads these still hold its sockets.
 fn is_gone(pid: i32) -> bool {
     Process::new(pid)
         .and_then(|process| process.stat())
-        .map_or(true, |stat| stat.state == 'Z')
+        .map_or(true, |stat| stat.state == 'Z' && stat.num_threads <= 1)
 }
 
 /// The process and all its descendants.
@@ -324,5 +325,95 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("removing {}", folder.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts a shell script that stands in for a broker: only its life counts here.
+    fn start(script: &str, folder: &Path) -> Leashed {
+        Leashed::spawn(leashed("sh").args(["-c", script]), &folder.join("log")).unwrap()
+    }
+
+    fn await_that(what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < deadline, "not in 10 s: {what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What the system does when this process is killed: it closes the pipe.
+    fn die(leashed: &mut Leashed) {
+        leashed.leash = None;
+    }
+
+    #[test]
+    fn a_program_and_its_children_die_with_their_starter() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = start("sleep 60 & sleep 60", folder.path());
+        await_that("three processes", || family(program.pid()).len() == 3);
+        let members = family(program.pid());
+        die(&mut program);
+        await_that("all are gone", || members.iter().all(|pid| is_gone(*pid)));
+    }
+
+    #[test]
+    fn a_released_program_outlives_its_starter_and_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = start("echo started; exec sleep 60", folder.path());
+        await_that("it runs", || tail(program.log()).contains("started"));
+        let stamp = program.stamp().unwrap();
+        program.release().unwrap();
+        assert!(stamp.is_running());
+        stamp.end().unwrap();
+        assert!(!stamp.is_running());
+        stamp.end().unwrap();
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = start("exec sleep 60", folder.path());
+        let mut earlier = program.stamp().unwrap();
+        earlier.started -= 1;
+        earlier.end().unwrap();
+        assert_eq!(program.exited().unwrap(), None);
+        program.kill().unwrap();
+    }
+
+    #[test]
+    fn signals_that_the_starter_ignores_are_not_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inner = leashed("sh");
+        inner.args(["-c", "kill -INT $$; echo ignored"]);
+        // So a shell without job control starts what it puts into the background.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' INT; exec \"$@\"", "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        let mut program = Leashed::spawn(&mut command, &folder.path().join("log")).unwrap();
+        program.wait().unwrap();
+        assert!(!tail(program.log()).contains("ignored"));
+    }
+
+    #[test]
+    fn the_error_of_a_failed_command_ends_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "for line in $(seq 99); do echo line $line; done; exit 3";
+        let error = run(
+            leashed("sh").args(["-c", script]),
+            &folder.path().join("log"),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.starts_with("exit status: 3; the end of "), "{error}");
+        assert!(
+            error.contains("    line 90\n") && !error.contains("line 89"),
+            "{error}"
+        );
     }
 }

@@ -41,3 +41,28 @@ pub(crate) fn await_ready<T>(
 fn log_end(broker: &Leashed) -> String {
     format!("{}:\n{}", broker.log().display(), tail(broker.log()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::leashed;
+
+    #[test]
+    fn a_broker_that_ends_at_its_start_is_told_with_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = leashed("sh");
+        command.args(["-c", "echo the disk is full; exit 3"]);
+        let mut broker = Leashed::spawn(&mut command, &folder.path().join("broker.log")).unwrap();
+        let error = await_ready::<()>(&mut broker, "Kafka", || bail!("refused"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("Kafka ended at its start (exit status: 3); the end of "),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("broker.log:\n    the disk is full"),
+            "{error}"
+        );
+    }
+}

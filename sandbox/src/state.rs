@@ -131,3 +131,53 @@ fn private_runs(layout: &Layout) -> Result<Vec<PathBuf>> {
     }
     Ok(folders)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Ports;
+    use crate::process::{Leashed, leashed};
+
+    fn layout(home: &Path) -> Layout {
+        Layout::at(home.into(), home.into()).unwrap()
+    }
+
+    #[test]
+    fn what_a_killed_sandbox_left_is_ended_and_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let layout = layout(home.path());
+        let ports = PortPlan::choose(Ports::Free, &HashSet::new()).unwrap();
+        let start =
+            || Leashed::spawn(leashed("sleep").arg("60"), &home.path().join("log")).unwrap();
+        let (mut owner, broker) = (start(), start());
+        let mut state = State {
+            owner: Some(owner.stamp().unwrap()),
+            ports: Some(ports),
+            ..State::default()
+        };
+        let stamp = broker.stamp().unwrap();
+        state.record(
+            Broker::Kafka,
+            StartedBy::Process {
+                stamp: stamp.clone(),
+                ports,
+            },
+        );
+        let folder = layout.runs().join("1-0");
+        state.write(&folder).unwrap();
+
+        assert_eq!(clean_up(&layout).unwrap(), 0, "its owner runs");
+        assert!(reserved_ports(&layout).unwrap().contains(&ports.kafka));
+        owner.kill().unwrap();
+        assert_eq!(clean_up(&layout).unwrap(), 1);
+        assert!(!stamp.is_running() && !folder.exists());
+        assert!(reserved_ports(&layout).unwrap().is_empty());
+    }
+
+    #[test]
+    fn half_a_state_is_no_state() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(FILE), "{\"brokers\": [{").unwrap();
+        assert!(State::read(home.path()).brokers.is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 
-use sandbox::{Broker, Ports, RABBITMQ_SERIES, Sandbox};
+use sandbox::{Broker, KAFKA_VERSION, LOCALSTACK_VERSION, Ports, RABBITMQ_SERIES, Sandbox};
 
 #[test]
 fn brokers_of_a_test() {
@@ -54,8 +54,10 @@ fn address(endpoint: &str) -> Option<&str> {
 }
 
 fn versions_are_told_by_the_brokers(all: &Sandbox, one: &Sandbox) {
-    assert_eq!(all.version(Broker::Kafka), Some("Apache Kafka 4.4.0"));
-    assert_eq!(one.version(Broker::LocalStack), Some("LocalStack 4.12.0"));
+    let kafka = format!("Apache Kafka {KAFKA_VERSION}");
+    assert_eq!(all.version(Broker::Kafka), Some(kafka.as_str()));
+    let localstack = format!("LocalStack {LOCALSTACK_VERSION}");
+    assert_eq!(one.version(Broker::LocalStack), Some(localstack.as_str()));
     assert_eq!(one.version(Broker::Kafka), None);
     let rabbitmq = all.version(Broker::RabbitMq).unwrap();
     let version = rabbitmq.strip_prefix("RabbitMQ ").unwrap();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// What a program did.
 #[derive(Debug)]
@@ -72,13 +73,7 @@ pub async fn run(
 ) -> Result<Run> {
     let home = tempfile::tempdir()?;
     let started = Instant::now();
-    let output = tokio::process::Command::new(executable)
-        .env_clear()
-        .env("HOME", home.path())
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let output = command(executable, variables, home.path()).output();
     let Ok(output) = tokio::time::timeout(limit, output).await else {
         bail!("still runs after {} s and was ended", limit.as_secs());
     };
@@ -89,6 +84,50 @@ pub async fn run(
         code: output.status.code(),
         took: started.elapsed(),
     })
+}
+
+/// Starts a program and kills it as soon as it has printed its first line, in the middle of its
+/// work: it cannot clean up.
+///
+/// # Errors
+/// The program prints nothing before it ends or before the limit.
+pub async fn interrupt(
+    executable: &Path,
+    variables: &[(String, String)],
+    limit: Duration,
+) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut child = command(executable, variables, home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start {}", executable.display()))?;
+    let stdout = child.stdout.take().context("no pipe to its output")?;
+    let mut first = String::new();
+    let mut stdout = BufReader::new(stdout);
+    let reading = stdout.read_line(&mut first);
+    let read = tokio::time::timeout(limit, reading).await;
+    child.kill().await?;
+    ensure!(
+        read.context("it printed nothing in time")?? > 0,
+        "it ended without a line"
+    );
+    Ok(())
+}
+
+fn command(
+    executable: &Path,
+    variables: &[(String, String)],
+    home: &Path,
+) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(executable);
+    command
+        .env_clear()
+        .env("HOME", home)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 impl Run {

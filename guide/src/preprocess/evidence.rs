@@ -96,7 +96,7 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
 /// Every claim of the book by part, each with its proof and the pages that use it.
 pub fn ledger(site: &Site, page: &Page, format: Format) -> String {
     let mut text = format!("{}\n\n", summary(site));
-    for part in site.ledger.parts() {
+    for part in site.parts() {
         text += &format!("## {}\n\n", site.part_title(&part.name));
         match format {
             Format::Html => {

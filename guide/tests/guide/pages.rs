@@ -118,13 +118,13 @@ fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
                            24 November 2026\">run + source</a>"
     ));
     assert!(
-        page.contains("aria-label=\"From a source: Design | notes 4.4, read 23 November 2026\"")
+        page.contains("aria-label=\"From a source: Design | notes (4.4), read 23 November 2026\"")
     );
     let sources = between(&page, "<ol class=\"sources\">", "</ol>").replace('\n', "");
     assert_eq!(
         sources,
         "<ol class=\"sources\"><li id=\"e-kafka-read\" class=\"source\" data-n=\"1\">\
-         <span class=\"vh\">Source: </span><a href=\"https://example.org/design\">Design | notes 4.4</a>, \
+         <span class=\"vh\">Source: </span><a href=\"https://example.org/design\">Design | notes (4.4)</a>, \
          read 23 November 2026</li><li id=\"e-kafka-arrives\" class=\"run\" data-n=\"2\">\
          <span class=\"vh\">Run: </span><a href=\"#proof-kafka_one\"><code>kafka_one</code></a>: \
          <samp>arrived</samp></li><li id=\"e-kafka-tested\" class=\"both\" data-n=\"3\">\

@@ -44,7 +44,7 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
         maven
             // -C: a wrong checksum is an error. -ntp: no progress bars in the log.
             .args(["-C", "-B", "-q", "-ntp", "dependency:copy-dependencies"])
-            .arg("-DoutputDirectory=libs")
+            .args(["-Dstyle.color=never", "-DoutputDirectory=libs"])
             .current_dir(draft);
         run(&mut maven, &draft.join("maven.log"))
     })?;
