@@ -136,9 +136,7 @@ impl World {
             let name = &example.name;
             format!("if the new output is right: cargo run --bin record {name}")
         })?;
-        self.inventory
-            .wait_for_none_of(&example.name, &self.names)
-            .await
+        self.inventory.wait_for_none_of(example, &self.names).await
     }
 }
 
@@ -181,6 +179,10 @@ fn with_faults(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -
 
 /// Everything that was seen in the brokers must carry the name of a program.
 fn all_owned(seen: &BTreeSet<Named>, names: &[String]) -> Result<()> {
+    ensure!(
+        !seen.is_empty(),
+        "no name was seen: run the programs in the same call"
+    );
     let strays: Vec<String> = seen
         .iter()
         .filter(|named| owner(named, names).is_none())

@@ -1,7 +1,7 @@
 //! The house in order: a program, its output and its page belong together, and each program keeps
 //! the contract that its readers rely on.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use guide::{Dependencies, examples::Example};
@@ -68,14 +68,11 @@ fn every_output_has_a_program() -> Result<()> {
 
 #[test]
 fn every_program_is_on_a_page() -> Result<()> {
-    let pages = text_of_pages(&tests::root().join("book"))?;
-    let shown = |example: &Example| {
-        let proof = format!(r"\{{\{{#proof {}[:}}]", regex::escape(&example.name));
-        Regex::new(&proof).is_ok_and(|proof| proof.is_match(&pages))
-    };
+    let folder = tempfile::tempdir()?;
+    let built = guide::build::build_into(&tests::root(), folder.path())?;
     let missing = all_examples()?
         .into_iter()
-        .filter(|example| !shown(example));
+        .filter(|example| !built.programs.contains(&example.name));
     none(
         missing
             .map(|e| format!("no page has {{{{#proof {}}}}}", e.name))
@@ -83,36 +80,36 @@ fn every_program_is_on_a_page() -> Result<()> {
     )
 }
 
-fn text_of_pages(folder: &Path) -> Result<String> {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            text += &text_of_pages(&path)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            text += &fs::read_to_string(&path)?;
+/// A link of the documents at the top leads to a file.
+#[test]
+fn the_documents_link_to_what_is_there() -> Result<()> {
+    let link = Regex::new(r"\]\(([^):#]+)\)")?;
+    let mut breaches = Vec::new();
+    for document in ["README.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(tests::root().join(document))?;
+        for found in link.captures_iter(&text) {
+            if !tests::root().join(&found[1]).exists() {
+                breaches.push(format!("{document}: there is no {}", &found[1]));
+            }
         }
     }
-    Ok(text)
+    none(breaches)
 }
 
 #[test]
 fn every_program_keeps_the_contract() -> Result<()> {
     let shortcut = Regex::new(r"\.unwrap\(\)|\.expect\(")?;
-    let glob = Regex::new(r"(?m)^use [\w:]+::\*;")?;
+    let glob = Regex::new(r"\buse\s[^;]*\*")?;
     let hidden = Regex::new(r"(?m)^# ")?;
     let mut breaches = Vec::new();
     for example in all_examples()? {
         let (name, program) = (&example.name, example.program());
-        let code: String = program
-            .lines()
-            .map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n")
-            .collect();
+        let code = guide::rust_code_only(&program);
         let lines = program.lines().count();
         let run = format!("//! Run: `cargo run --example {name}`");
         for (kept, breach) in [
             (
-                name.starts_with(&format!("{}_", example.system())),
+                name.starts_with(&format!("{}_", example.system().name())),
                 "name without its system's prefix",
             ),
             (

@@ -1,7 +1,10 @@
 //! From `book/` to a site: preprocess, render, complete, check.
 
 use std::{
-    fmt, fs,
+    collections::BTreeSet,
+    fmt,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,7 +15,7 @@ use mdbook_html::HtmlHandlebars;
 
 use crate::{
     complaints,
-    errors::{Problem, Problems, line_of},
+    errors::{Problem, Problems, cut, line_of},
     finish,
     preprocess::Guide,
     settings, summary,
@@ -27,6 +30,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// How long it took.
     pub took: Duration,
+    /// The names of the programs that its pages show.
+    pub programs: BTreeSet<String>,
 }
 
 impl fmt::Display for Built {
@@ -47,6 +52,8 @@ impl fmt::Display for Built {
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
     let target = root.join("target");
+    // Of two builds at once the second waits: they use the same folders.
+    let _lock = lock(&target)?;
     let (fresh, site, old) = (
         target.join("site.new"),
         target.join("site"),
@@ -61,6 +68,27 @@ pub fn build(root: &Path) -> Result<Built> {
     remove(&old);
     built.folder = PathBuf::from("target/site");
     Ok(built)
+}
+
+/// Waits until no other build is at work; the lock ends with the file, or with the process.
+fn lock(target: &Path) -> Result<File> {
+    let path = target.join("site.lock");
+    let lock = || {
+        fs::create_dir_all(target)?;
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok::<_, io::Error>(file)
+    };
+    lock().with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// Builds the site of the project in `root` into `folder`, which is emptied first, and leaves
+/// `target/site` as it is.
+///
+/// # Errors
+/// [`Problems`] of the book, or what went wrong with a file.
+pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
+    render(root, &std::path::absolute(folder)?, None)
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
@@ -102,12 +130,18 @@ pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<B
         pages: facts.len(),
         folder: folder.to_owned(),
         took: start.elapsed(),
+        programs: facts
+            .values()
+            .flat_map(|page| page.programs.clone())
+            .collect(),
     })
 }
 
 fn load(root: &Path, config: Config) -> Result<MDBook> {
-    Problems::check(summary::unreadable_pages(root, &config.book.src))?;
+    let source = config.book.src.clone();
+    Problems::check(summary::problems(root, &source))?;
     MDBook::load_with_config(root, config)
+        .map_err(|e| Problems::from(summary::unreadable(&source, &e)).into())
 }
 
 fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Result<()> {
@@ -148,7 +182,7 @@ fn complained(book: &MDBook, complaints: Vec<String>) -> Vec<Problem> {
         // What it is about stands in the first backticks: a tag, a footnote.
         let subject = complaint.split('`').nth(1).unwrap_or_default();
         let line = line_of(&text, subject.trim_end_matches('>'));
-        Problem::new(file, line, format!("mdBook says: {complaint}"))
+        Problem::new(file, line, format!("mdBook says: {}", cut(&complaint)))
     };
     complaints.into_iter().map(problem).collect()
 }

@@ -1,12 +1,12 @@
 //! The command line.
 
 use std::{
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use mdbook_preprocessor::Preprocessor;
 
@@ -18,9 +18,9 @@ use crate::{build, errors::Problems, preprocess::Guide, serve};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The port on 127.0.0.1; 0 takes a free one.
-    #[arg(long, default_value_t = 3000)]
-    port: u16,
+    /// The port on 127.0.0.1, 3000 when not given; 0 takes a free one.
+    #[arg(long)]
+    port: Option<u16>,
     /// Opens the guide in the browser.
     #[arg(long)]
     open: bool,
@@ -35,8 +35,18 @@ enum Command {
     Build,
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
-        /// `supports RENDERER`, asked by mdBook before it sends the book.
-        question: Vec<String>,
+        #[command(subcommand)]
+        question: Option<Question>,
+    },
+}
+
+/// What mdBook asks before it sends the book.
+#[derive(Subcommand)]
+enum Question {
+    /// Whether the chapters of a renderer can be expanded.
+    Supports {
+        /// `html`, or any other: the guide expands a book for every renderer.
+        renderer: String,
     },
 }
 
@@ -45,7 +55,8 @@ pub fn run() -> ExitCode {
     match execute(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", one_line_each(&error));
+            // Nobody may be reading.
+            let _ = writeln!(io::stderr(), "{}", one_line_each(&error));
             ExitCode::FAILURE
         }
     }
@@ -61,16 +72,24 @@ pub(crate) fn one_line_each(error: &anyhow::Error) -> String {
 
 fn execute(cli: &Cli) -> Result<()> {
     match &cli.command {
-        None => serve::serve(&root(cli)?, cli.port, cli.open),
+        None => serve::serve(&root(cli)?, cli.port.unwrap_or(3000), cli.open),
+        Some(_) if cli.open || cli.port.is_some() => {
+            bail!("--open and --port are for serving; leave them or the command out")
+        }
         Some(Command::Build) => {
-            let built = build::build(&root(cli)?)?;
-            println!("{built}");
+            say(&build::build(&root(cli)?)?.to_string());
             Ok(())
         }
-        // The guide expands a book for every renderer.
-        Some(Command::Preprocess { question }) if !question.is_empty() => Ok(()),
-        Some(Command::Preprocess { .. }) => preprocess(),
+        Some(Command::Preprocess { question: None }) => preprocess(),
+        Some(Command::Preprocess {
+            question: Some(Question::Supports { .. }),
+        }) => Ok(()),
     }
+}
+
+/// Prints a line. Whoever reads it may have gone (`guide | head -1`): that is no reason to end.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn preprocess() -> Result<()> {

@@ -3,10 +3,31 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use regex::Regex;
+use serde::{Deserialize, de::IgnoredAny};
+use toml::value::{Date, Datetime};
+
+use crate::{
+    errors::{line_at, shown},
+    files,
+};
+
+/// A messaging system that the guide compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum System {
+    /// Apache Kafka.
+    Kafka,
+    /// RabbitMQ.
+    RabbitMq,
+    /// Amazon Simple Queue Service.
+    Sqs,
+    /// Amazon Simple Notification Service.
+    Sns,
+}
 
 /// A program, found by its name.
 #[derive(Debug, Clone)]
@@ -15,6 +36,7 @@ pub struct Example {
     pub name: String,
     /// The folder of its crate in `snippets/`: `kafka`, `patterns`.
     pub crate_folder: String,
+    system: System,
     /// The file's text, with its anchor comments.
     source: String,
 }
@@ -30,9 +52,10 @@ pub struct Recording {
 
 /// `output/NAME.toml`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     /// The day of the run.
-    pub recorded: toml::value::Datetime,
+    pub recorded: Datetime,
     /// The broker with its version: `Apache Kafka 4.4.0`.
     pub broker: String,
     /// The client library with its version: `rdkafka 0.39.0`.
@@ -46,11 +69,55 @@ pub struct Record {
 
 /// A line of the output that differs from run to run.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Varies {
     /// The line, from 1.
     pub line: usize,
-    /// A regular expression that the whole line matches in every run.
+    /// A regular expression, searched in the line. What it matches may differ; the rest of the line
+    /// may not.
     pub pattern: String,
+}
+
+/// `output/NAME.toml`, which may not be recorded yet and hold `varies` alone.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Draft {
+    #[serde(rename = "recorded")]
+    _recorded: Option<IgnoredAny>,
+    #[serde(rename = "broker")]
+    _broker: Option<IgnoredAny>,
+    #[serde(rename = "client")]
+    _client: Option<IgnoredAny>,
+    #[serde(rename = "rust")]
+    _rust: Option<IgnoredAny>,
+    #[serde(default)]
+    varies: Vec<Varies>,
+}
+
+impl System {
+    /// Every system, in the order of the book.
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::RabbitMq, Self::Sqs, Self::Sns];
+
+    /// Its name in folders, program names and style sheets: `kafka`, `rabbitmq`, `sqs`, `sns`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::RabbitMq => "rabbitmq",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+        }
+    }
+
+    /// The system with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|system| system.name() == name)
+    }
+
+    /// The system of a program: its crate, or for patterns the prefix of its name.
+    fn of(crate_folder: &str, program: &str) -> Option<Self> {
+        let prefix = program.split('_').next().unwrap_or_default();
+        Self::from_name(crate_folder).or_else(|| Self::from_name(prefix))
+    }
 }
 
 impl Record {
@@ -58,7 +125,7 @@ impl Record {
     ///
     /// # Errors
     /// When `recorded` holds a time and no date.
-    pub fn day(&self) -> Result<toml::value::Date, String> {
+    pub fn day(&self) -> Result<Date, String> {
         self.recorded
             .date
             .ok_or_else(|| "`recorded` is no date; write it as 2026-11-23".to_owned())
@@ -85,12 +152,48 @@ impl Example {
             }
             _ => return Err(format!("several snippets/*/{file}; give each its own name")),
         };
-        let source = fs::read_to_string(folder.join(&file))
-            .map_err(|e| format!("cannot read {}: {e}", folder.join(&file).display()))?;
-        let crate_folder = folder.file_name().unwrap_or_default();
+        Self::read(&folder, name)
+    }
+
+    /// Every program in `snippets/*/examples` of the project at `root`, sorted by name.
+    ///
+    /// # Errors
+    /// A message that names the program that stands twice, belongs to no system or is a folder.
+    pub fn all(root: &Path) -> Result<Vec<Self>, String> {
+        let mut names = Vec::new();
+        for folder in crates(root) {
+            for file in files::entries(&folder.join("examples")) {
+                if file.join("main.rs").is_file() {
+                    let file = shown(root, &file).display();
+                    return Err(format!(
+                        "{file} is a folder with main.rs; write one file {file}.rs"
+                    ));
+                }
+                if file.extension().is_some_and(|e| e == "rs") {
+                    names.extend(file.file_stem().map(|n| n.to_string_lossy().into_owned()));
+                }
+            }
+        }
+        names.sort();
+        names.iter().map(|name| Self::find(root, name)).collect()
+    }
+
+    fn read(folder: &Path, name: &str) -> Result<Self, String> {
+        let crate_folder = folder.file_name().unwrap_or_default().to_string_lossy();
+        let file = format!("snippets/{crate_folder}/examples/{name}.rs");
+        let source = fs::read_to_string(folder.join(format!("examples/{name}.rs")))
+            .map_err(|e| format!("cannot read {file}: {e}"))?;
+        let system = System::of(&crate_folder, name).ok_or_else(|| {
+            let prefixes = System::ALL.map(|system| format!("{}_", system.name()));
+            format!(
+                "{file} belongs to no system; begin its name with one of {}",
+                prefixes.join(", ")
+            )
+        })?;
         Ok(Self {
             name: name.to_owned(),
-            crate_folder: crate_folder.to_string_lossy().into_owned(),
+            crate_folder: crate_folder.into_owned(),
+            system,
             source,
         })
     }
@@ -100,12 +203,9 @@ impl Example {
         format!("{}/examples/{}.rs", self.crate_folder, self.name)
     }
 
-    /// The system it runs on, `kafka` or `sns`: its crate, or for patterns the prefix of its name.
-    pub fn system(&self) -> &str {
-        if is_system(&self.crate_folder) {
-            return &self.crate_folder;
-        }
-        self.name.split('_').next().unwrap_or_default()
+    /// The system it runs on.
+    pub fn system(&self) -> System {
+        self.system
     }
 
     /// The program as it is shown and copied: the file without its anchor comments.
@@ -119,20 +219,23 @@ impl Example {
     /// A message when the anchor does not open and close exactly once.
     pub fn excerpt(&self, anchor: &str) -> Result<String, String> {
         let lines: Vec<&str> = self.source.lines().collect();
-        let position = |kind: &str| {
-            let mut at = lines.iter().enumerate();
-            let found = at.find(|(_, line)| anchor_name(line, kind) == Some(anchor));
-            found.map(|(index, _)| index)
+        let positions = |kind: &str| -> Vec<usize> {
+            let at = lines.iter().enumerate();
+            let found = at.filter(|(_, line)| anchor_name(line, kind) == Some(anchor));
+            found.map(|(index, _)| index).collect()
         };
-        match (position("ANCHOR:"), position("ANCHOR_END:")) {
-            (Some(start), Some(end)) if start < end => {
+        let path = self.path();
+        match (&*positions("ANCHOR:"), &*positions("ANCHOR_END:")) {
+            (&[start], &[end]) if start < end => {
                 let inside = lines_without_anchors(lines[start + 1..end].iter().copied());
                 Ok(dedent(&inside))
             }
+            (starts, ends) if starts.len() > 1 || ends.len() > 1 => Err(format!(
+                "the anchor `{anchor}` stands more than once in snippets/{path}; rename one"
+            )),
             _ => Err(format!(
-                "no `// ANCHOR: {anchor}` with its `// ANCHOR_END: {anchor}` in snippets/{}; add \
-                 the two comments or correct the name",
-                self.path()
+                "no `// ANCHOR: {anchor}` with its `// ANCHOR_END: {anchor}` in snippets/{path}; add \
+                 the two comments or correct the name"
             )),
         }
     }
@@ -142,33 +245,89 @@ impl Example {
     /// # Errors
     /// A message that names the missing or wrong file and how to make it.
     pub fn recording(&self, root: &Path) -> Result<Recording, String> {
-        let base = format!("snippets/{}/output/{}", self.crate_folder, self.name);
         let read = |extension: &str| {
-            let file = format!("{base}.{extension}");
+            let file = self.output_file(extension);
             fs::read_to_string(root.join(&file)).map_err(|_| {
                 let name = &self.name;
                 format!("no {file}; record a run: cargo run --bin record {name}")
             })
         };
         let output = read("txt")?;
-        let record: Record = toml::from_str(&read("toml")?)
-            .map_err(|e| format!("{base}.toml: {}; correct it", e.message()))?;
-        record.day().map_err(|e| format!("{base}.toml: {e}"))?;
+        plain(&output).map_err(|message| format!("{}: {message}", self.output_file("txt")))?;
+        let file = self.output_file("toml");
+        let wrong = |message: &str| format!("{file}: {message}; correct it");
+        let record: Record = toml::from_str(&read("toml")?).map_err(|e| wrong(e.message()))?;
+        record.day().map_err(|message| wrong(&message))?;
+        check(&record.varies).map_err(|message| wrong(&message))?;
         Ok(Recording { output, record })
+    }
+
+    /// The lines of the output that differ from run to run; none when nothing was recorded yet.
+    ///
+    /// # Errors
+    /// A message that names `output/NAME.toml` and what is wrong in it.
+    pub fn varies(&self, root: &Path) -> Result<Vec<Varies>, String> {
+        let file = self.output_file("toml");
+        let wrong = |message: &str| format!("{file}: {message}; correct it");
+        let text = match fs::read_to_string(root.join(&file)) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(wrong(&format!("cannot read it: {e}"))),
+        };
+        let draft: Draft = toml::from_str(&text).map_err(|e| wrong(e.message()))?;
+        check(&draft.varies).map_err(|message| wrong(&message))?;
+        Ok(draft.varies)
+    }
+
+    fn output_file(&self, extension: &str) -> String {
+        format!(
+            "snippets/{}/output/{}.{extension}",
+            self.crate_folder, self.name
+        )
     }
 }
 
-/// Whether a folder is one of the four systems, which have a colour.
-pub fn is_system(folder: &str) -> bool {
-    matches!(folder, "kafka" | "rabbitmq" | "sqs" | "sns")
+/// Whether some output can be shown: a browser has no terminal's colours.
+fn plain(output: &str) -> Result<(), String> {
+    let is_wrong = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match output.char_indices().find(|(_, c)| is_wrong(*c)) {
+        Some((offset, c)) => Err(format!(
+            "line {} holds the control character {c:?}; print plain text and record again",
+            line_at(output, offset)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first and the last day of some records.
+pub fn days<'a>(records: impl IntoIterator<Item = &'a Record>) -> Option<(Date, Date)> {
+    let days = records.into_iter().filter_map(|record| record.day().ok());
+    let mut days: Vec<Date> = days.collect();
+    days.sort_by_key(|day| (day.year, day.month, day.day));
+    Some((*days.first()?, *days.last()?))
+}
+
+/// Whether every pattern is a regular expression and every line can exist.
+fn check(varies: &[Varies]) -> Result<(), String> {
+    for Varies { line, pattern } in varies {
+        if *line == 0 {
+            return Err("`line` of `varies` is 0; lines count from 1".to_owned());
+        }
+        Regex::new(pattern).map_err(|e| {
+            let reason = e.to_string();
+            let reason = reason.lines().last().unwrap_or_default();
+            format!(
+                "the pattern {pattern:?} is no regular expression: {}",
+                reason.trim()
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// The crate folders in `snippets/`, sorted.
 fn crates(root: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root.join("snippets")).into_iter().flatten();
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.sort();
-    folders
+    files::entries(&root.join("snippets"))
 }
 
 /// A command-line session: `snippets/SYSTEM/transcripts/NAME.sh` with what it printed in `NAME.txt`.
@@ -218,6 +377,7 @@ mod tests {
         Example {
             name: "kafka_x".to_owned(),
             crate_folder: "kafka".to_owned(),
+            system: System::Kafka,
             source: source.to_owned(),
         }
     }
@@ -236,9 +396,22 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_stands_once() {
+        let source = "// ANCHOR: a\n// ANCHOR_END: a\n// ANCHOR: a\n// ANCHOR_END: a\n";
+        let message = example(source).excerpt("a").unwrap_err();
+        assert!(
+            message.starts_with("the anchor `a` stands more than once"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_pattern_has_the_system_of_its_name() {
-        let mut example = example("");
-        example.crate_folder = "patterns".to_owned();
-        assert_eq!(example.system(), "kafka");
+        assert_eq!(System::of("patterns", "sns_order"), Some(System::Sns));
+        assert_eq!(System::of("rabbitmq", "fanout"), Some(System::RabbitMq));
+        assert_eq!(System::of("patterns", "order"), None);
+        for system in System::ALL {
+            assert_eq!(System::from_name(system.name()), Some(system));
+        }
     }
 }

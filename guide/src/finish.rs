@@ -3,18 +3,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mdbook_driver::MDBook;
 
 use crate::{
-    errors::Problems,
-    links::{Links, Origin},
+    errors::{Problem, Problems},
+    links::{self, Links, Origin},
     page::{self, Outline, Place},
     preprocess::PageFacts,
+    styles,
 };
 
 /// Completes the rendered pages in `folder`, checks their links and removes what no page uses.
@@ -29,12 +30,14 @@ pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>)
         outlines: &outlines,
         files: &files,
     };
-    let used = links.targets();
+    let mut used = links.targets();
+    add_what_styles_load(book, folder, &files, &mut used)?;
     files.retain(|file| {
         !used.contains(file) && !outlines.contains_key(file) && !is_for_the_host(file)
     });
     for unused in files {
-        fs::remove_file(folder.join(unused))?;
+        let file = folder.join(unused);
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
     remove_empty_folders(folder)
 }
@@ -50,7 +53,7 @@ fn complete_pages(
     let mut outlines = BTreeMap::new();
     for address in files.iter().filter(|file| is_page(file)) {
         let file = folder.join(address);
-        let rendered = fs::read_to_string(&file)?;
+        let rendered = read(&file)?;
         let outline = page::outline(&rendered)?;
         if let Some(facts) = facts.get(first_of(address, facts)) {
             let site = site.as_deref();
@@ -59,7 +62,11 @@ fn complete_pages(
                 site,
                 facts,
             };
-            fs::write(&file, page::complete(&rendered, &outline, &place)?)?;
+            write(&file, &page::complete(&rendered, &outline, &place)?)?;
+        } else if let Some(site) = &site
+            && outline.is_redirect
+        {
+            write(&file, &page::complete_redirect(&rendered, site, address)?)?;
         }
         outlines.insert(address.clone(), outline);
     }
@@ -110,12 +117,67 @@ fn is_for_the_host(file: &str) -> bool {
     matches!(file, ".nojekyll" | "CNAME")
 }
 
+/// Adds what the style sheets among the used files load, other style sheets included.
+fn add_what_styles_load(
+    book: &MDBook,
+    folder: &Path,
+    files: &BTreeSet<String>,
+    used: &mut BTreeSet<String>,
+) -> Result<()> {
+    let is_style = |file: &String| file.ends_with(".css") && files.contains(file);
+    let mut open: Vec<String> = used.iter().filter(|file| is_style(file)).cloned().collect();
+    let mut problems = Vec::new();
+    while let Some(sheet) = open.pop() {
+        let text = read(&folder.join(&sheet))?;
+        for (line, target) in styles::loads(&text) {
+            match links::loaded(&sheet, &target, files) {
+                Ok(file) if used.insert(file.clone()) && is_style(&file) => open.push(file),
+                Ok(_) => {}
+                Err(message) => problems.push(Problem::new(source_of(book, &sheet), line, message)),
+            }
+        }
+    }
+    Ok(Problems::check(problems)?)
+}
+
+/// The file that a file of the site was copied from: mdBook puts a hash into some names, and copies
+/// some from the project's root and some from the folder of the chapters.
+fn source_of(book: &MDBook, address: &str) -> PathBuf {
+    let stem = address.rsplit_once('.').map_or(address, |(stem, _)| stem);
+    let hash = stem.rsplit_once('-').filter(|(_, hash)| hash.len() == 8);
+    let plain = match hash {
+        Some((before, _)) => format!("{before}{}", &address[stem.len()..]),
+        None => address.to_owned(),
+    };
+    match book.root.join(&plain).is_file() {
+        true => PathBuf::from(plain),
+        false => book.config.book.src.join(address),
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || {
+        let entries = fs::read_dir(folder)?;
+        entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<_>>()
+    };
+    list().with_context(|| format!("cannot list {}", folder.display()))
+}
+
 fn files_below(folder: &Path) -> Result<BTreeSet<String>> {
     let mut files = BTreeSet::new();
     let mut open = vec![folder.to_owned()];
     while let Some(current) = open.pop() {
-        for entry in fs::read_dir(&current)? {
-            let path = entry?.path();
+        for path in files_in(&current)? {
             if path.is_dir() {
                 open.push(path);
             } else if let Ok(relative) = path.strip_prefix(folder) {
@@ -127,13 +189,10 @@ fn files_below(folder: &Path) -> Result<BTreeSet<String>> {
 }
 
 fn remove_empty_folders(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            remove_empty_folders(&path)?;
-            if fs::read_dir(&path)?.next().is_none() {
-                fs::remove_dir(&path)?;
-            }
+    for path in files_in(folder)?.into_iter().filter(|path| path.is_dir()) {
+        remove_empty_folders(&path)?;
+        if files_in(&path)?.is_empty() {
+            fs::remove_dir(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())

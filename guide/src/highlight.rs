@@ -136,7 +136,8 @@ impl Spans {
     }
 }
 
-/// Rust without its comments and string literals, for those who look for names in it.
+/// Rust with its comments and the contents of its strings blanked, for those who look for names in
+/// it. Every byte that is left, and every line, stands where it stood.
 pub fn rust_code_only(source: &str) -> String {
     let mut parser = Parser::new();
     let tree = parser
@@ -148,27 +149,26 @@ pub fn rust_code_only(source: &str) -> String {
     };
     let mut code = source.as_bytes().to_vec();
     for range in comments_and_strings(tree.root_node()) {
-        code[range].fill(b' ');
+        let letters = code[range].iter_mut().filter(|byte| **byte != b'\n');
+        letters.for_each(|byte| *byte = b' ');
     }
     String::from_utf8_lossy(&code).into_owned()
 }
 
 fn comments_and_strings(root: Node<'_>) -> Vec<Range<usize>> {
-    const KINDS: [&str; 4] = [
-        "line_comment",
-        "block_comment",
-        "string_literal",
-        "raw_string_literal",
-    ];
     let mut ranges = Vec::new();
     let mut open = vec![root];
     while let Some(node) = open.pop() {
-        if KINDS.contains(&node.kind()) {
-            ranges.push(node.byte_range());
-            continue;
+        match node.kind() {
+            "line_comment" | "block_comment" | "string_content" | "escape_sequence" => {
+                ranges.push(node.byte_range());
+            }
+            "char_literal" => {}
+            _ => {
+                let mut cursor = node.walk();
+                open.extend(node.children(&mut cursor));
+            }
         }
-        let mut cursor = node.walk();
-        open.extend(node.children(&mut cursor));
     }
     ranges
 }
@@ -203,5 +203,14 @@ mod tests {
         assert!(listing("yaml", "a: \"b\" # c").contains("class=\"c\""));
         assert!(listing("json", "{\"a\": 1}").contains("class=\"n\""));
         assert_eq!(listing("text", "<a>"), "&lt;a&gt;");
+    }
+
+    #[test]
+    fn code_stays_in_its_place() {
+        let source = "a(\"b\\n\nc\", r#\"d\"#, 'e'); // f\n/* g\n */ h(b\"é\", '\\n');\n";
+        assert_eq!(
+            rust_code_only(source),
+            "a(\"   \n \", r#\" \"#, 'e');     \n    \n    h(b\"  \", '\\n');\n"
+        );
     }
 }

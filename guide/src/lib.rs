@@ -9,6 +9,7 @@ pub mod cli;
 mod complaints;
 pub mod errors;
 pub mod examples;
+mod files;
 mod finish;
 mod highlight;
 pub mod ledger;
@@ -20,8 +21,10 @@ mod preprocess;
 mod serve;
 mod settings;
 mod site;
+mod styles;
 mod summary;
 mod watch;
 
 pub use build::expanded_markdown;
 pub use cargo_add::{Dependencies, Dependency};
+pub use highlight::rust_code_only;

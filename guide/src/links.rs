@@ -36,16 +36,9 @@ impl Links<'_> {
                 problems.push(Problem::new(origin.file, line, message));
             }
         }
-        for forbidden in &outline.forbidden {
-            let message = format!(
-                "`{forbidden}` is from another host or inline, which the site's policy forbids; use \
-                 a file of the book or the theme"
-            );
-            problems.push(Problem::new(
-                origin.file,
-                line_of(origin.text, forbidden),
-                message,
-            ));
+        for what in &outline.forbidden {
+            let line = line_of(origin.text, what);
+            problems.push(Problem::new(origin.file, line, forbidden(what)));
         }
         let mut seen = HashSet::new();
         for id in outline.ids.iter().filter(|id| !seen.insert(id.as_str())) {
@@ -90,9 +83,8 @@ impl Links<'_> {
 }
 
 /// File and fragment that a link of a page leads to; nothing for another site.
-fn target(address: &str, link: &str) -> Result<Option<(String, String)>, String> {
-    let scheme = link.split_once(':').map(|(scheme, _)| scheme);
-    if scheme.is_some_and(|s| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric())) {
+pub fn target(address: &str, link: &str) -> Result<Option<(String, String)>, String> {
+    if is_elsewhere(link) {
         return Ok(None);
     }
     if link.starts_with('/') {
@@ -126,6 +118,34 @@ fn target(address: &str, link: &str) -> Result<Option<(String, String)>, String>
     }
     let decode = |text: &str| text.replace("%20", " ");
     Ok(Some((decode(&file), decode(fragment))))
+}
+
+/// Whether an address leaves the site, or is no file at all: `https:`, `//host`, `mailto:`, `data:`.
+pub fn is_elsewhere(link: &str) -> bool {
+    let scheme = link.split_once(':').map(|(scheme, _)| scheme.trim());
+    link.trim().starts_with("//")
+        || scheme.is_some_and(|s| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// The file of the site that a style sheet loads.
+///
+/// # Errors
+/// A message for a target on another host, or that does not exist.
+pub fn loaded(sheet: &str, link: &str, files: &BTreeSet<String>) -> Result<String, String> {
+    match target(sheet, link)? {
+        None => Err(forbidden(link)),
+        Some((file, _)) if files.contains(&file) => Ok(file),
+        Some((file, _)) => Err(format!(
+            "`{link}`: the site has no {file}; correct or remove it"
+        )),
+    }
+}
+
+fn forbidden(what: &str) -> String {
+    format!(
+        "`{what}` is from another host or inline, which the site's policy forbids; use a file of the \
+         book or the theme"
+    )
 }
 
 /// The line of the source on which a rendered link stands.

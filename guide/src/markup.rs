@@ -67,6 +67,15 @@ pub fn date(date: toml::value::Date) -> String {
     format!("{} {month} {}", date.day, date.year)
 }
 
+/// Two days, the second only when it is another one: `23 November 2026`, `2 November 2026 to 23
+/// November 2026`.
+pub fn days((first, last): (toml::value::Date, toml::value::Date)) -> String {
+    match first == last {
+        true => date(first),
+        false => format!("{} to {}", date(first), date(last)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

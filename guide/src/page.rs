@@ -5,11 +5,17 @@ use std::{borrow::Cow, cell::RefCell, rc::Rc};
 
 use anyhow::Result;
 use lol_html::{
-    ElementContentHandlers, RewriteStrSettings, Selector, element, html_content::ContentType,
+    ElementContentHandlers, RewriteStrSettings, Selector, element,
+    html_content::{ContentType, Element},
     rewrite_str, text,
 };
 
-use crate::{markup, preprocess::PageFacts};
+use crate::{
+    links::{self, is_elsewhere},
+    markup,
+    preprocess::PageFacts,
+    styles,
+};
 
 /// What a rendered page consists of.
 #[derive(Debug, Default, Clone)]
@@ -25,6 +31,8 @@ pub struct Outline {
     pub sections: Vec<(String, String)>,
     /// For each table and listing the heading that it stands under.
     pub places: Vec<String>,
+    /// Whether it only leads to another page.
+    pub is_redirect: bool,
 }
 
 /// Where a page stands in the site.
@@ -39,6 +47,21 @@ pub struct Place<'a> {
 
 /// Tables and listings that scroll sideways.
 const SCROLLING: &str = "main .table-wrapper, main pre:not([tabindex])";
+
+/// Attributes of drawings that may hold `url(…)`.
+const STYLING: [&str; 11] = [
+    "clip-path",
+    "cursor",
+    "fill",
+    "filter",
+    "marker",
+    "marker-end",
+    "marker-mid",
+    "marker-start",
+    "mask",
+    "stroke",
+    "style",
+];
 
 /// What mdBook writes for an aligned column; it becomes a class.
 const ALIGNMENT: &str = "text-align:";
@@ -56,21 +79,22 @@ pub fn outline(html: &str) -> Result<Outline> {
             outline.borrow_mut().ids.push(id);
             Ok(())
         }),
-        element!("[href], [src]", |element| {
-            let links = ["href", "src"].map(|name| element.get_attribute(name));
-            let links = links.into_iter().flatten();
-            outline
-                .borrow_mut()
-                .links
-                .extend(links.map(|link| link.replace("&amp;", "&")));
+        element!("a[href], area[href]", |element| {
+            let link = element.get_attribute("href").unwrap_or_default();
+            outline.borrow_mut().links.push(link.replace("&amp;", "&"));
             Ok(())
         }),
-        element!("[src], link[href]:not([rel=canonical])", |element| {
-            let loads = ["src", "href"]
+        element!("*", |element| {
+            let (elsewhere, here): (Vec<_>, Vec<_>) = loads(element)
                 .into_iter()
-                .find_map(|name| element.get_attribute(name));
-            let elsewhere = loads.filter(|target| target.contains("//"));
-            outline.borrow_mut().forbidden.extend(elsewhere);
+                .partition(|target| is_elsewhere(target));
+            let mut outline = outline.borrow_mut();
+            outline.forbidden.extend(elsewhere);
+            outline.links.extend(here);
+            Ok(())
+        }),
+        element!("meta[http-equiv=refresh]", |_| {
+            outline.borrow_mut().is_redirect = true;
             Ok(())
         }),
         element!(
@@ -112,6 +136,51 @@ pub fn outline(html: &str) -> Result<Outline> {
     Ok(outline)
 }
 
+/// What an element makes the browser load. A canonical address and `#id` load nothing.
+fn loads(element: &Element<'_, '_>) -> Vec<String> {
+    let tag = element.tag_name();
+    let is_canonical = element.get_attribute("rel").as_deref() == Some("canonical");
+    let mut loads = Vec::new();
+    for attribute in element.attributes() {
+        let value = attribute.value().replace("&amp;", "&");
+        match attribute.name().as_str() {
+            "href" if tag == "link" && is_canonical => {}
+            "href" if !["link", "image", "use"].contains(&tag.as_str()) => {}
+            "data" if tag != "object" => {}
+            "src" | "href" | "xlink:href" | "poster" | "data" => loads.push(value),
+            "srcset" => loads.extend(candidates(&value)),
+            name if STYLING.contains(&name) => {
+                loads.extend(styles::loads(&value).into_iter().map(|(_, target)| target));
+            }
+            _ => {}
+        }
+    }
+    loads.retain(|target| !target.starts_with('#'));
+    loads
+}
+
+/// The addresses of `a.png, b.png 2x`.
+fn candidates(srcset: &str) -> Vec<String> {
+    let candidates = srcset.split(',');
+    let addresses = candidates.filter_map(|one| one.split_whitespace().next());
+    addresses.map(str::to_owned).collect()
+}
+
+/// A page that moved, with the full address of the page that it leads to.
+///
+/// # Errors
+/// When the page cannot be parsed.
+pub fn complete_redirect(html: &str, site: &str, address: &str) -> Result<String> {
+    let handlers = vec![element!("link[rel=canonical]", |link| {
+        let target = link.get_attribute("href").unwrap_or_default();
+        if let Ok(Some((file, _))) = links::target(address, &target) {
+            link.set_attribute("href", &format!("{site}{file}"))?;
+        }
+        Ok(())
+    })];
+    Ok(rewrite_str(html, settings(handlers))?)
+}
+
 /// The page as it is published.
 ///
 /// # Errors
@@ -122,8 +191,8 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
     let mut labels = unique(&outline.places).into_iter();
     let handlers = vec![
         element!("body", |body| {
-            if let Some(system) = &facts.system {
-                body.set_attribute("class", system)?;
+            if let Some(system) = facts.system {
+                body.set_attribute("class", system.name())?;
             }
             Ok(())
         }),

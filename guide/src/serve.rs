@@ -1,29 +1,35 @@
 //! The guide on 127.0.0.1, rebuilt after each save.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     thread,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::{
     Router,
     extract::{
-        Request, State, WebSocketUpgrade,
+        RawQuery, Request, State, WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tower::ServiceExt;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
-use crate::{build, cli::one_line_each, port, watch::Changes};
+use crate::{
+    build::{self, Built},
+    cli::{one_line_each, say},
+    port,
+    watch::Changes,
+};
 
 /// The path of the reload events; stock `mdbook serve` has the same, so the theme's script serves
 /// both.
@@ -34,9 +40,24 @@ const POLICY: &str = "default-src 'self'";
 
 /// The site that is served now, and who is told when it changes.
 #[derive(Clone)]
-struct Site {
-    folder: Arc<RwLock<PathBuf>>,
+struct Served {
+    current: Arc<RwLock<Current>>,
     reload: broadcast::Sender<()>,
+}
+
+/// One build of the site.
+#[derive(Clone)]
+struct Current {
+    /// Which build it is, from 1. Its pages name it when they ask to be told of the next.
+    number: u64,
+    folder: PathBuf,
+}
+
+impl Served {
+    fn current(&self) -> Current {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Builds the site of the project in `root` and serves it until Ctrl-C.
@@ -64,24 +85,25 @@ fn serve_from(
     // The port is ours, so whatever is in the folder was left by a process that is gone.
     let _ = fs::remove_dir_all(folder);
     let changes = Changes::watch(root)?;
-    let first = build::render(root, &folder.join("1"), Some(LIVE))?;
-    let site = Site {
-        folder: Arc::new(RwLock::new(first.folder.clone())),
+    let (first, built) = render(root, folder, 1)?;
+    let served = Served {
+        current: Arc::new(RwLock::new(first)),
         reload: broadcast::channel(1).0,
     };
     let address = format!("http://localhost:{port}");
-    let seconds = first.took.as_secs_f32();
-    println!(
+    let seconds = built.took.as_secs_f32();
+    say(&format!(
         "{} pages built in {seconds:.2} s: {address} (Ctrl-C ends it)",
-        first.pages
-    );
-    let rebuilder = (root.to_owned(), folder.to_owned(), site.clone());
-    thread::spawn(move || rebuild(&rebuilder.0, &rebuilder.1, &rebuilder.2, changes));
+        built.pages
+    ));
+    let end = rebuild_in_background(root, folder, &served, changes);
     if open && let Err(e) = opener::open_browser(&address) {
-        eprintln!("cannot open a browser: {e}; open {address} yourself");
+        warn(&format!(
+            "cannot open a browser: {e}; open {address} yourself"
+        ));
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server")?;
-    runtime.block_on(answer(listener, site))
+    runtime.block_on(answer(listener, served, end))
 }
 
 fn listen(port: u16) -> Result<TcpListener> {
@@ -99,40 +121,79 @@ fn listen(port: u16) -> Result<TcpListener> {
     }
 }
 
-/// Builds into a fresh folder after each change and swaps it in when the book has no problem.
-fn rebuild(root: &Path, folder: &Path, site: &Site, mut changes: Changes) {
-    for number in 2_u64.. {
-        if !changes.wait() {
-            return;
+/// Builds into the folder of a number; the pages know their number.
+fn render(root: &Path, folder: &Path, number: u64) -> Result<(Current, Built)> {
+    let folder = folder.join(number.to_string());
+    let live = format!("{LIVE}?{number}");
+    let built = build::render(root, &folder, Some(&live));
+    // What is left of a failed build cannot be served; if it stays, the next start removes it.
+    let built = built.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
+    Ok((Current { number, folder }, built))
+}
+
+/// Rebuilds in a thread of its own. What is returned is ready when the thread has ended: with its
+/// error, or without one when it panicked.
+fn rebuild_in_background(
+    root: &Path,
+    folder: &Path,
+    served: &Served,
+    changes: Changes,
+) -> oneshot::Receiver<anyhow::Error> {
+    let (sender, end) = oneshot::channel();
+    let (root, folder, served) = (root.to_owned(), folder.to_owned(), served.clone());
+    thread::spawn(move || {
+        let error = rebuild(&root, &folder, &served, changes);
+        // The server has ended when nobody waits for it.
+        let _ = sender.send(error);
+    });
+    end
+}
+
+/// Builds into a fresh folder after each change and swaps it in when the book has no problem; ends
+/// when changes cannot be noticed any more.
+fn rebuild(root: &Path, folder: &Path, served: &Served, mut changes: Changes) -> anyhow::Error {
+    let mut number = 1;
+    loop {
+        if let Err(error) = changes.wait() {
+            return error;
         }
-        let fresh = folder.join(number.to_string());
-        match build::render(root, &fresh, Some(LIVE)) {
-            Ok(built) => {
-                println!("rebuilt in {:.2} s", built.took.as_secs_f32());
-                swap(site, fresh);
+        number += 1;
+        match render(root, folder, number) {
+            Ok((fresh, built)) => {
+                say(&format!("rebuilt in {:.2} s", built.took.as_secs_f32()));
+                swap(served, fresh);
             }
             Err(error) => {
-                eprintln!(
-                    "{}\nnot rebuilt; the last good site stays",
-                    one_line_each(&error)
-                );
-                let _ = fs::remove_dir_all(&fresh);
+                let problems = one_line_each(&error);
+                warn(&format!(
+                    "{problems}\nnot rebuilt; the last good site stays"
+                ));
             }
         }
     }
 }
 
-fn swap(site: &Site, fresh: PathBuf) {
-    let mut current = site.folder.write().unwrap_or_else(PoisonError::into_inner);
+/// Prints a line to stderr, which nobody may be reading.
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn swap(served: &Served, fresh: Current) {
+    let current = served.current.write();
+    let mut current = current.unwrap_or_else(PoisonError::into_inner);
     let old = std::mem::replace(&mut *current, fresh);
     drop(current);
     // Nobody listens when no page is open.
-    let _ = site.reload.send(());
+    let _ = served.reload.send(());
     // What cannot be removed now is removed at the next start.
-    let _ = fs::remove_dir_all(old);
+    let _ = fs::remove_dir_all(old.folder);
 }
 
-async fn answer(listener: TcpListener, site: Site) -> Result<()> {
+async fn answer(
+    listener: TcpListener,
+    served: Served,
+    end_of_rebuilds: oneshot::Receiver<anyhow::Error>,
+) -> Result<()> {
     let header =
         |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     let app = Router::new()
@@ -140,33 +201,45 @@ async fn answer(listener: TcpListener, site: Site) -> Result<()> {
         .fallback(page)
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(header::CACHE_CONTROL, "no-store"))
-        .with_state(site);
+        .with_state(served);
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
         served = axum::serve(listener, app) => served.context("the server stopped"),
+        ended = end_of_rebuilds => {
+            let error = ended.unwrap_or_else(|_| anyhow!("the rebuild panicked"));
+            Err(error.context("saves are not noticed any more; start it again"))
+        }
         () = end_of_program() => Ok(()),
     }
 }
 
-async fn page(State(site): State<Site>, request: Request) -> Response {
-    let folder = site
-        .folder
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    match ServeDir::new(folder).oneshot(request).await {
+async fn page(State(served): State<Served>, request: Request) -> Response {
+    match ServeDir::new(served.current().folder)
+        .oneshot(request)
+        .await
+    {
         Ok(response) => response.into_response(),
         Err(never) => match never {},
     }
 }
 
-async fn live(State(site): State<Site>, upgrade: WebSocketUpgrade) -> Response {
-    let reload = site.reload.subscribe();
-    upgrade.on_upgrade(|socket| tell(socket, reload))
+/// `?N` is the build that the page belongs to.
+async fn live(
+    State(served): State<Served>,
+    RawQuery(build): RawQuery,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let reload = served.reload.subscribe();
+    // A rebuild after this look is told by `reload`.
+    let is_old = build.is_some_and(|build| build != served.current().number.to_string());
+    upgrade.on_upgrade(move |socket| tell(socket, reload, is_old))
 }
 
 /// Tells one open page when the site has changed, until the page is gone.
-async fn tell(mut socket: WebSocket, mut reload: broadcast::Receiver<()>) {
+async fn tell(mut socket: WebSocket, mut reload: broadcast::Receiver<()>, is_old: bool) {
+    if is_old && socket.send(Message::text("reload")).await.is_err() {
+        return;
+    }
     loop {
         tokio::select! {
             changed = reload.recv() => {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,10 +13,10 @@ use mdbook_driver::{
 
 use crate::{
     cargo_add::Dependencies,
-    errors::{Problem, line_at, line_of},
-    examples,
+    errors::{Problem, line_at},
+    examples::System,
     ledger::{Claim, Ledger, Part},
-    preprocess::directive::{self, Directive},
+    preprocess::scan::{self, Scan},
     settings,
 };
 
@@ -45,16 +44,18 @@ pub struct Page {
     pub name: String,
     /// The title of the part it stands in.
     pub part: Option<String>,
-    /// The text of the file on disk, for line numbers.
+    /// The text of the file.
     pub text: String,
+    /// Its directives.
+    pub scan: Scan,
     /// The ids of the claims that it makes.
     claims: BTreeSet<String>,
     /// The names of the programs that it shows.
-    programs: BTreeSet<String>,
+    pub programs: BTreeSet<String>,
 }
 
 impl Site {
-    /// Surveys the pages of a book and reads its ledger.
+    /// Surveys the pages of a book as they were read, and reads its ledger.
     ///
     /// # Errors
     /// When the workspace's manifest or a file of the ledger cannot be read.
@@ -64,7 +65,7 @@ impl Site {
         Ok(Self {
             root: root.to_owned(),
             source: config.book.src.clone(),
-            pages: pages(&folder, book),
+            pages: pages(book),
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
@@ -153,19 +154,8 @@ impl Page {
     }
 
     /// The system that the page is about, from its folder.
-    pub fn system(&self) -> Option<&str> {
-        let folder = self.source.iter().next()?.to_str()?;
-        examples::is_system(folder).then_some(folder)
-    }
-
-    /// The line of a text in the page's file.
-    pub fn line_of(&self, needle: &str) -> usize {
-        line_of(&self.text, needle)
-    }
-
-    /// The directives of the page's file, those inside other directives included.
-    pub fn directives(&self) -> impl Iterator<Item = Directive<'_>> {
-        directive::all(&self.text)
+    pub fn system(&self) -> Option<System> {
+        System::from_name(self.source.iter().next()?.to_str()?)
     }
 
     /// The line of a byte of the page's file.
@@ -183,28 +173,28 @@ fn capitalised(name: &str) -> String {
     }
 }
 
-fn pages(folder: &Path, book: &Book) -> Vec<Page> {
+fn pages(book: &Book) -> Vec<Page> {
     let mut part = None;
     let mut pages = Vec::new();
     for item in book.iter() {
         match item {
             BookItem::PartTitle(title) => part = Some(title.clone()),
-            BookItem::Chapter(chapter) => pages.extend(page(folder, part.clone(), chapter)),
+            BookItem::Chapter(chapter) => pages.extend(page(part.clone(), chapter)),
             _ => {}
         }
     }
     pages
 }
 
-fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> {
+fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
     let source = chapter.source_path.clone()?;
-    let text = fs::read_to_string(folder.join(&source));
-    let text = text.unwrap_or_else(|_| chapter.content.clone());
+    let text = chapter.content.clone();
+    let scan = scan::scan(&text);
     let arguments = |name| {
-        let directives = directive::all(&text).filter(move |directive| directive.name == name);
-        directives.map(|directive| directive.arguments.to_owned())
+        let directives = scan.directives.iter().filter(move |d| d.name == name);
+        directives.map(|directive| directive.arguments.clone())
     };
-    let program = |panel: String| panel.split(':').next().map(str::to_owned);
+    let program = |panel: String| panel.split(':').next().map(|name| name.trim().to_owned());
     Some(Page {
         claims: arguments("ev").collect(),
         programs: arguments("proof").filter_map(program).collect(),
@@ -212,5 +202,6 @@ fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> 
         name: chapter.name.clone(),
         part,
         text,
+        scan,
     })
 }

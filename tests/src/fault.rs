@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use guide::examples::System;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{brokers::Brokers, program::Run};
@@ -28,11 +29,13 @@ pub enum Fault {
 impl Fault {
     /// The faults that a system's programs can meet. Neither this Kafka nor the AWS emulator
     /// checks credentials, so they have no wrong ones.
-    pub fn of(system: &str) -> &'static [Fault] {
+    pub fn of(system: System) -> &'static [Fault] {
         match system {
-            "rabbitmq" => &[Fault::ClosedPort, Fault::SilentPort, Fault::WrongPassword],
-            "sqs" | "sns" => &[Fault::ClosedPort, Fault::SilentPort, Fault::NoCredentials],
-            _ => &[Fault::ClosedPort, Fault::SilentPort],
+            System::RabbitMq => &[Fault::ClosedPort, Fault::SilentPort, Fault::WrongPassword],
+            System::Sqs | System::Sns => {
+                &[Fault::ClosedPort, Fault::SilentPort, Fault::NoCredentials]
+            }
+            System::Kafka => &[Fault::ClosedPort, Fault::SilentPort],
         }
     }
 
@@ -90,23 +93,23 @@ impl Scene {
     ///
     /// # Errors
     /// The brokers have no address for the system.
-    pub fn new(fault: Fault, system: &str, ports: &Ports, brokers: &Brokers) -> Result<Self> {
+    pub fn new(fault: Fault, system: System, ports: &Ports, brokers: &Brokers) -> Result<Self> {
         let address = match fault {
             Fault::ClosedPort => ports.closed.to_string(),
             Fault::SilentPort => ports.silent.to_string(),
             Fault::WrongPassword | Fault::NoCredentials => broker_address(system, brokers)?,
         };
         let mut variables = match system {
-            "kafka" => vec![("KAFKA_BOOTSTRAP_SERVERS", address.clone())],
-            "rabbitmq" => vec![("AMQP_URL", format!("amqp://guest:{SECRET}@{address}/%2f"))],
-            _ => vec![
+            System::Kafka => vec![("KAFKA_BOOTSTRAP_SERVERS", address.clone())],
+            System::RabbitMq => vec![("AMQP_URL", format!("amqp://guest:{SECRET}@{address}/%2f"))],
+            System::Sqs | System::Sns => vec![
                 ("AWS_ENDPOINT_URL", format!("http://{address}")),
                 ("AWS_REGION", "us-east-1".to_owned()),
                 // Else the credential chain ends with a call to an address of the cloud.
                 ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ],
         };
-        if matches!(system, "sqs" | "sns") && fault != Fault::NoCredentials {
+        if matches!(system, System::Sqs | System::Sns) && fault != Fault::NoCredentials {
             variables.push(("AWS_ACCESS_KEY_ID", "test".to_owned()));
             variables.push(("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()));
         }
@@ -152,11 +155,11 @@ impl Scene {
 }
 
 /// Host and port of the broker that a system's programs use.
-fn broker_address(system: &str, brokers: &Brokers) -> Result<String> {
+fn broker_address(system: System, brokers: &Brokers) -> Result<String> {
     let variable = match system {
-        "kafka" => "KAFKA_BOOTSTRAP_SERVERS",
-        "rabbitmq" => "AMQP_URL",
-        _ => "AWS_ENDPOINT_URL",
+        System::Kafka => "KAFKA_BOOTSTRAP_SERVERS",
+        System::RabbitMq => "AMQP_URL",
+        System::Sqs | System::Sns => "AWS_ENDPOINT_URL",
     };
     let value = brokers.variable(variable)?;
     let after_scheme = value.split("://").last().unwrap_or(value);

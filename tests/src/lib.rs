@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use guide::examples::Example;
 
 pub mod brokers;
@@ -24,24 +24,5 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// `snippets/` cannot be read, or two programs have the same name.
 pub fn examples(root: &Path) -> Result<Vec<Example>> {
-    let mut names = Vec::new();
-    for folder in std::fs::read_dir(root.join("snippets")).context("cannot read snippets/")? {
-        let Ok(files) = std::fs::read_dir(folder?.path().join("examples")) else {
-            continue; // no crate of examples
-        };
-        for file in files {
-            let file = file?.path();
-            if file.extension().is_some_and(|extension| extension == "rs") {
-                names.extend(
-                    file.file_stem()
-                        .map(|name| name.to_string_lossy().into_owned()),
-                );
-            }
-        }
-    }
-    names.sort();
-    names
-        .iter()
-        .map(|name| Example::find(root, name).map_err(anyhow::Error::msg))
-        .collect()
+    Example::all(root).map_err(anyhow::Error::msg)
 }

@@ -2,34 +2,29 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, bail};
-use guide::examples::{Example, Varies};
+use anyhow::{Context, Result};
+use guide::examples::{Example, System, Varies};
 use sandbox::Broker;
 
 use crate::brokers::Brokers;
 
 /// The broker that a system's programs talk to.
-///
-/// # Errors
-/// `system` is none of the four.
-pub fn broker(system: &str) -> Result<Broker> {
-    Ok(match system {
-        "kafka" => Broker::Kafka,
-        "rabbitmq" => Broker::RabbitMq,
-        "sqs" | "sns" => Broker::LocalStack,
-        other => bail!("there is no system called {other}"),
-    })
+pub fn broker(system: System) -> Broker {
+    match system {
+        System::Kafka => Broker::Kafka,
+        System::RabbitMq => Broker::RabbitMq,
+        System::Sqs | System::Sns => Broker::LocalStack,
+    }
 }
 
 /// The client library that a system's programs use.
-fn client(system: &str) -> Result<&'static str> {
-    Ok(match system {
-        "kafka" => "rdkafka",
-        "rabbitmq" => "lapin",
-        "sqs" => "aws-sdk-sqs",
-        "sns" => "aws-sdk-sns",
-        other => bail!("there is no system called {other}"),
-    })
+fn client(system: System) -> &'static str {
+    match system {
+        System::Kafka => "rdkafka",
+        System::RabbitMq => "lapin",
+        System::Sqs => "aws-sdk-sqs",
+        System::Sns => "aws-sdk-sns",
+    }
 }
 
 /// Writes `output/NAME.txt` and `output/NAME.toml`. What may vary is kept from the old record.
@@ -41,10 +36,7 @@ pub fn write(root: &Path, example: &Example, printed: &str, brokers: &Brokers) -
         .join("snippets")
         .join(&example.crate_folder)
         .join("output");
-    let varies = match example.recording(root) {
-        Ok(old) => old.record.varies,
-        Err(_) => Vec::new(), // recorded for the first time
-    };
+    let varies = example.varies(root).map_err(anyhow::Error::msg)?;
     let record = content(root, example.system(), &varies, brokers)?;
     fs::create_dir_all(&folder)?;
     for (extension, text) in [("txt", printed), ("toml", &record)] {
@@ -54,13 +46,13 @@ pub fn write(root: &Path, example: &Example, printed: &str, brokers: &Brokers) -
     Ok(())
 }
 
-fn content(root: &Path, system: &str, varies: &[Varies], brokers: &Brokers) -> Result<String> {
-    let broker = broker(system)?;
+fn content(root: &Path, system: System, varies: &[Varies], brokers: &Brokers) -> Result<String> {
+    let broker = broker(system);
     let broker = brokers
         .sandbox()
         .and_then(|sandbox| sandbox.version(broker))
         .with_context(|| format!("{broker:?} did not say its version; record with the sandbox"))?;
-    let client = client(system)?;
+    let client = client(system);
     let today = jiff::ZonedDateTime::now().date();
     let mut text = format!(
         "recorded = {today}\nbroker = \"{broker}\"\nclient = \"{client} {}\"\nrust = \"{}\"\n",

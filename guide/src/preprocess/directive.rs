@@ -4,17 +4,17 @@ use std::ops::Range;
 
 /// A directive: `{{#name arguments}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directive<'a> {
+pub struct Directive {
     /// Where it stands in the text, braces included.
     pub range: Range<usize>,
     /// What follows `#`.
-    pub name: &'a str,
+    pub name: String,
     /// The rest, trimmed.
-    pub arguments: &'a str,
+    pub arguments: String,
 }
 
 /// The outermost directives of a text in their order. One behind a backslash is none.
-pub fn outermost(text: &str) -> impl Iterator<Item = Directive<'_>> {
+pub fn outermost(text: &str) -> impl Iterator<Item = Directive> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -33,7 +33,7 @@ pub fn outermost(text: &str) -> impl Iterator<Item = Directive<'_>> {
 }
 
 /// All directives of a text, those in the arguments of others included.
-pub fn all(text: &str) -> impl Iterator<Item = Directive<'_>> {
+pub fn all(text: &str) -> impl Iterator<Item = Directive> {
     outermost(text).flat_map(move |directive| {
         let inside = directive.range.start + 3;
         let nested = outermost(&text[inside..directive.range.end - 2]).map(move |mut nested| {
@@ -50,13 +50,13 @@ pub fn unclosed(text: &str) -> impl Iterator<Item = usize> {
     starts.filter(|start| !text[..*start].ends_with('\\') && closing(text, *start).is_none())
 }
 
-fn parse(text: &str, range: Range<usize>) -> Directive<'_> {
+fn parse(text: &str, range: Range<usize>) -> Directive {
     let inner = &text[range.start + 3..range.end - 2];
     let (name, arguments) = inner.split_once(char::is_whitespace).unwrap_or((inner, ""));
     Directive {
         range,
-        name: name.trim(),
-        arguments: arguments.trim(),
+        name: name.trim().to_owned(),
+        arguments: arguments.trim().to_owned(),
     }
 }
 
@@ -91,10 +91,8 @@ mod tests {
     fn nested_and_escaped() {
         let text = r"a {{#drawing x | Title. {{#ev one}} }} \{{#ev two}} {{#ledger}} {{#open";
         let outer: Vec<_> = outermost(text).map(|d| (d.name, d.arguments)).collect();
-        assert_eq!(
-            outer,
-            [("drawing", "x | Title. {{#ev one}}"), ("ledger", "")]
-        );
+        let expected = [("drawing", "x | Title. {{#ev one}}"), ("ledger", "")];
+        assert_eq!(outer, expected.map(|(n, a)| (n.to_owned(), a.to_owned())));
         let names: Vec<_> = all(text).map(|d| &text[d.range]).collect();
         assert_eq!(names[1], "{{#ev one}}");
         assert_eq!(names.len(), 3);

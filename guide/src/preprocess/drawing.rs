@@ -5,25 +5,22 @@ use std::fs;
 
 use crate::{markup, site::Site};
 
-/// The drawings and the caption of a directive.
+/// The drawings of a directive.
 pub struct Figure<'a> {
     /// File names without `.svg`.
     pub names: Vec<&'a str>,
-    /// Inline Markdown; may be empty.
-    pub caption: &'a str,
 }
 
 impl<'a> Figure<'a> {
-    /// Reads `a b c | caption`.
+    /// Reads the names of `a b c | caption`.
     pub fn parse(arguments: &'a str) -> Self {
-        let (names, caption) = arguments.split_once('|').unwrap_or((arguments, ""));
+        let names = arguments.split('|').next().unwrap_or_default();
         Self {
             names: names.split_whitespace().collect(),
-            caption: caption.trim(),
         }
     }
 
-    /// The figure as HTML on one line. `caption` is the caption with its marks expanded.
+    /// The figure as HTML on one line. `caption` is inline Markdown with its marks expanded, or empty.
     ///
     /// # Errors
     /// A message that names the drawing that does not exist.

@@ -42,7 +42,7 @@ fn language(info: &str) -> String {
 }
 
 /// The dialect that mdBook reads.
-fn options() -> Options {
+pub fn options() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH

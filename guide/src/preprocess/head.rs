@@ -1,11 +1,7 @@
 //! The head of a page: the part's name, the title, the description as its lead, and what its
 //! claims rest on.
 
-use crate::{
-    ledger::{Kind, last_day},
-    markup,
-    site::Page,
-};
+use crate::{examples, ledger::Kind, markup, site::Page};
 
 use super::PageContent;
 
@@ -52,7 +48,7 @@ pub fn split(chapter: &str) -> Result<Opening<'_>, (usize, String)> {
 pub fn html(page: &Page, opening: &Opening<'_>, content: &PageContent<'_>) -> String {
     let system = page.system();
     let class = system
-        .map(|system| format!(" {system}"))
+        .map(|system| format!(" {}", system.name()))
         .unwrap_or_default();
     let title = markup::inline(opening.title);
     let id = id_of(opening.title);
@@ -90,8 +86,8 @@ fn meta(content: &PageContent<'_>) -> String {
             r#"<span class="ev source">{claims} read in a source</span>"#
         ));
     }
-    if let Some(day) = last_day(&content.records()) {
-        parts.push(format!("<span>last run {}</span>", markup::date(day)));
+    if let Some(days) = examples::days(&content.records()) {
+        parts.push(format!("<span>last run {}</span>", markup::days(days)));
     }
     if parts.is_empty() {
         return String::new();

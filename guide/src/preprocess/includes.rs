@@ -8,7 +8,8 @@ use crate::{
     site::{Page, Site},
 };
 
-const OURS: [&str; 4] = ["proof", "ev", "ledger", "drawing"];
+/// What the guide expands.
+pub const OURS: [&str; 4] = ["proof", "ev", "ledger", "drawing"];
 const MDBOOK: [&str; 3] = ["include", "rustdoc_include", "playground"];
 
 /// Whatever is wrong with the directives that mdBook expands, and names that nobody knows.
@@ -20,17 +21,19 @@ pub fn check(site: &Site, page: &Page) -> Vec<Problem> {
         .map(|start| {
             problem(
                 start,
-                "a directive is not closed; end it with `}}`".to_owned(),
+                "a directive is not closed; end it with `}}`, or write \\{{# if it is meant as text"
+                    .to_owned(),
             )
         })
         .collect();
-    for directive in page.directives() {
-        let wrong = match directive.name {
+    for directive in directive::all(&page.text) {
+        let wrong = match directive.name.as_str() {
             name if MDBOOK.contains(&name) => include(site, page, &directive).err(),
             "title" => None,
             name if OURS.contains(&name) => None,
             name => Some(format!(
-                "unknown directive `{{{{#{name}}}}}`; known: {}, {}, title",
+                "unknown directive `{{{{#{name}}}}}`; known: {}, {}, title; write \\{{{{#{name}}}}} if it is \
+                 meant as text",
                 OURS.join(", "),
                 MDBOOK.join(", ")
             )),
@@ -40,13 +43,22 @@ pub fn check(site: &Site, page: &Page) -> Vec<Problem> {
     problems
 }
 
-fn include(site: &Site, page: &Page, directive: &Directive<'_>) -> Result<(), String> {
-    let target = directive
-        .arguments
-        .split_whitespace()
-        .next()
-        .unwrap_or_default();
-    let (file, part) = target.split_once(':').unwrap_or((target, ""));
+/// The files that a page includes, relative to its folder.
+pub fn included(text: &str) -> Vec<String> {
+    let directives = directive::all(text).filter(|d| MDBOOK.contains(&d.name.as_str()));
+    let file = |directive: Directive| target(&directive).0.to_owned();
+    directives.map(file).collect()
+}
+
+/// The file and the part, anchor or lines, that a directive includes.
+fn target(directive: &Directive) -> (&str, &str) {
+    let target = directive.arguments.split_whitespace().next();
+    let target = target.unwrap_or_default();
+    target.split_once(':').unwrap_or((target, ""))
+}
+
+fn include(site: &Site, page: &Page, directive: &Directive) -> Result<(), String> {
+    let (file, part) = target(directive);
     let folder = page.source.parent().unwrap_or(Path::new(""));
     let path = site.root.join(&site.source).join(folder).join(file);
     let text = fs::read_to_string(&path)
@@ -57,7 +69,7 @@ fn include(site: &Site, page: &Page, directive: &Directive<'_>) -> Result<(), St
             "no anchor `{part}` in the included file `{file}`; add or correct it"
         ));
     }
-    match directive::all(&text).find(|inner| OURS.contains(&inner.name)) {
+    match directive::all(&text).find(|inner| OURS.contains(&inner.name.as_str())) {
         Some(inner) => Err(format!(
             "the included file `{file}` holds {{{{#{}}}}}, which works in pages only; move it",
             inner.name

@@ -2,15 +2,22 @@
 //! chapter, for HTML as markup and for any other renderer as ordinary Markdown.
 
 mod admonish_bridge;
-pub mod directive;
+mod directive;
 mod drawing;
 mod evidence;
 mod fences;
 mod head;
 mod includes;
 mod proof;
+pub mod scan;
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Range, path::PathBuf, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+    rc::Rc,
+};
 
 use anyhow::Result;
 use mdbook_driver::{
@@ -20,13 +27,14 @@ use mdbook_driver::{
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::{
-    errors::{Problem, Problems},
-    examples::Record,
-    ledger::{Claim, last_day},
+    errors::{Problem, Problems, cut},
+    examples::{self, Record, System},
+    ledger::Claim,
     markup,
     site::{Page, Site},
 };
 use directive::Directive;
+pub use includes::included;
 
 /// What a page is expanded to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +53,9 @@ pub struct PageFacts {
     /// The page's sentence for search engines.
     pub description: String,
     /// The system that it is about.
-    pub system: Option<String>,
+    pub system: Option<System>,
+    /// The names of the programs that it shows.
+    pub programs: BTreeSet<String>,
     /// When and with what its programs last ran; empty without programs.
     pub versions: String,
     /// Whether it is the first of the book, which mdBook writes to `index.html` as well.
@@ -111,9 +121,10 @@ impl Guide {
         };
         let mut content = PageContent::new(site, page, format);
         content.problems.extend(includes::check(site, page));
-        if let Some(text) =
-            content.expand_chapter(&context.config, &context.renderer, &chapter.content)
-        {
+        for (offset, message) in &page.scan.misplaced {
+            content.problem_at(page.line_at(*offset), message.clone());
+        }
+        if let Some(text) = content.expand_chapter(&context.config, &context.renderer) {
             chapter.content = text;
         }
         if format == Format::Html {
@@ -138,6 +149,8 @@ pub struct PageContent<'a> {
     panels: Vec<String>,
     /// The records of those panels.
     shown: Vec<Record>,
+    /// The drawings so far.
+    drawings: Vec<String>,
     description: String,
     problems: Vec<Problem>,
 }
@@ -151,6 +164,7 @@ impl<'a> PageContent<'a> {
             claims: Vec::new(),
             panels: Vec::new(),
             shown: Vec::new(),
+            drawings: Vec::new(),
             description: String::new(),
             problems: Vec::new(),
         }
@@ -170,8 +184,9 @@ impl<'a> PageContent<'a> {
         self.shown.iter().cloned().chain(claimed).collect()
     }
 
-    fn expand_chapter(&mut self, config: &Config, renderer: &str, text: &str) -> Option<String> {
-        let opening = match head::split(text) {
+    fn expand_chapter(&mut self, config: &Config, renderer: &str) -> Option<String> {
+        let text = self.numbered();
+        let opening = match head::split(&text) {
             Ok(opening) => opening,
             Err((line, message)) => {
                 self.problem_at(line, message);
@@ -182,8 +197,12 @@ impl<'a> PageContent<'a> {
         let body = match admonish_bridge::expand(config, renderer, opening.rest) {
             Ok(body) => body,
             Err(e) => {
-                let line = self.page.line_of("admonish");
-                self.problem_at(line, format!("a callout cannot be read: {e:#}; correct it"));
+                let line = self.line_of_wrong_callout(config, renderer);
+                let reason = cut(&format!("{e:#}"));
+                self.problem_at(
+                    line,
+                    format!("a callout cannot be read: {reason}; correct it"),
+                );
                 return None;
             }
         };
@@ -191,7 +210,7 @@ impl<'a> PageContent<'a> {
             Format::Html => fences::colour(&body),
             Format::Markdown => body,
         };
-        let body = self.expand_directives(&body);
+        let body = self.expand_numbered(&body);
         let sources = evidence::sources(self.site, self.page, &self.claims, self.format);
         let head = match self.format {
             Format::Html => head::html(self.page, &opening, self),
@@ -200,43 +219,86 @@ impl<'a> PageContent<'a> {
         Some(format!("{head}\n\n{body}{sources}"))
     }
 
-    fn expand_directives(&mut self, text: &str) -> String {
-        let mut expanded = String::with_capacity(text.len() * 2);
+    /// The page with a number in place of each outermost directive: what is expanded last can then be
+    /// told from code, and has the line of the page's file.
+    fn numbered(&self) -> String {
+        let text = &self.page.text;
+        let mut numbered = String::with_capacity(text.len());
         let mut copied = 0;
-        for directive in directive::outermost(text) {
-            expanded.push_str(&text[copied..directive.range.start]);
-            copied = directive.range.end;
-            let alone = stands_alone(text, &directive.range);
-            match self.expand_directive(&mut expanded, &directive, alone) {
-                Ok(true) => {}
-                Ok(false) => expanded.push_str(&text[directive.range.clone()]),
-                Err(message) => {
-                    let line = self.page.line_of(&text[directive.range.clone()]);
-                    self.problem_at(line, message);
-                }
+        for (number, directive) in self.page.scan.directives.iter().enumerate() {
+            if directive.range.start >= copied {
+                numbered.push_str(&text[copied..directive.range.start]);
+                numbered.push_str(&format!("{{{{#@{number}}}}}"));
+                copied = directive.range.end;
             }
         }
-        expanded.push_str(&text[copied..]);
-        expanded
+        numbered + &text[copied..]
     }
 
-    /// Appends what a directive stands for; `false` when it is not one of ours.
-    fn expand_directive(
+    fn line_of_wrong_callout(&self, config: &Config, renderer: &str) -> usize {
+        let is_wrong = |block: &&Range<usize>| {
+            let block = &self.page.text[block.start..block.end];
+            admonish_bridge::expand(config, renderer, block).is_err()
+        };
+        let wrong = self.page.scan.callouts.iter().find(is_wrong);
+        wrong.map_or(1, |block| self.page.line_at(block.start))
+    }
+
+    /// Expands the directives behind the numbers of a text.
+    fn expand_numbered(&mut self, text: &str) -> String {
+        let directives = &self.page.scan.directives;
+        let mut expanded = String::with_capacity(text.len() * 2);
+        let mut copied = 0;
+        for numbered in directive::outermost(text) {
+            let number = numbered.name.strip_prefix('@').and_then(|n| n.parse().ok());
+            if let Some(directive) = number.and_then(|n: usize| directives.get(n)) {
+                expanded.push_str(&text[copied..numbered.range.start]);
+                copied = numbered.range.end;
+                let alone = stands_alone(text, &numbered.range);
+                self.expand_directive(&mut expanded, directive, alone);
+            }
+        }
+        expanded + &text[copied..]
+    }
+
+    /// Expands a part of the page's own text that lies inside a directive.
+    fn expand_inside(&mut self, range: Range<usize>) -> String {
+        let page = self.page;
+        let mut expanded = String::new();
+        let mut copied = range.start;
+        let inside = |d: &&Directive| range.start <= d.range.start && d.range.end <= range.end;
+        for directive in page.scan.directives.iter().filter(inside) {
+            expanded.push_str(&page.text[copied..directive.range.start]);
+            copied = directive.range.end;
+            self.expand_directive(&mut expanded, directive, false);
+        }
+        expanded + &page.text[copied..range.end]
+    }
+
+    /// Appends what a directive stands for, or notes what is wrong with it.
+    fn expand_directive(&mut self, text: &mut String, directive: &Directive, alone: bool) {
+        if let Err(message) = self.try_expand(text, directive, alone) {
+            self.problem_at(self.page.line_at(directive.range.start), message);
+        }
+    }
+
+    fn try_expand(
         &mut self,
         text: &mut String,
-        directive: &Directive<'_>,
+        directive: &Directive,
         alone: bool,
-    ) -> Result<bool, String> {
-        let block = match directive.name {
-            "ev" => return self.mark(text, directive.arguments).map(|()| true),
-            "proof" => self.panel(directive.arguments)?,
-            "drawing" if !alone && !directive.arguments.contains('|') => {
-                text.push_str(&drawing::inline(self.site, directive.arguments)?);
-                return Ok(true);
+    ) -> Result<(), String> {
+        let arguments = directive.arguments.as_str();
+        let block = match directive.name.as_str() {
+            "ev" => return self.mark(text, arguments),
+            "proof" => self.panel(arguments)?,
+            "drawing" if !alone && !arguments.contains('|') => {
+                self.draw_once(&[arguments])?;
+                text.push_str(&drawing::inline(self.site, arguments)?);
+                return Ok(());
             }
-            "drawing" => self.figure(directive.arguments)?,
-            "ledger" => evidence::ledger(self.site, self.page, self.format),
-            _ => return Ok(false),
+            "drawing" => self.figure(directive)?,
+            _ => evidence::ledger(self.site, self.page, self.format),
         };
         if !alone {
             return Err(format!(
@@ -247,7 +309,7 @@ impl<'a> PageContent<'a> {
         text.push_str(&block);
         // An empty line ends the block of HTML.
         text.push('\n');
-        Ok(true)
+        Ok(())
     }
 
     fn mark(&mut self, text: &mut String, id: &str) -> Result<(), String> {
@@ -275,13 +337,30 @@ impl<'a> PageContent<'a> {
         Ok(panel.html(self.site, &recording))
     }
 
-    fn figure(&mut self, arguments: &str) -> Result<String, String> {
-        let figure = drawing::Figure::parse(arguments);
-        let caption = self.expand_directives(figure.caption);
+    fn figure(&mut self, directive: &Directive) -> Result<String, String> {
+        let figure = drawing::Figure::parse(&directive.arguments);
+        self.draw_once(&figure.names)?;
+        let Range { start, end } = directive.range;
+        let bar = self.page.text[start..end].find('|');
+        let caption = bar.map(|bar| self.expand_inside(start + bar + 1..end - 2));
+        let caption = caption.unwrap_or_default();
         match self.format {
-            Format::Html => figure.html(self.site, &caption),
-            Format::Markdown => figure.markdown(self.site, &caption),
+            Format::Html => figure.html(self.site, caption.trim()),
+            Format::Markdown => figure.markdown(self.site, caption.trim()),
         }
+    }
+
+    /// A drawing has ids, which a page may hold once.
+    fn draw_once(&mut self, names: &[&str]) -> Result<(), String> {
+        for name in names {
+            if self.drawings.iter().any(|drawn| drawn == name) {
+                return Err(format!(
+                    "the drawing `{name}` stands twice on this page; remove one"
+                ));
+            }
+            self.drawings.push((*name).to_owned());
+        }
+        Ok(())
     }
 
     fn problem_at(&mut self, line: usize, message: String) {
@@ -293,7 +372,8 @@ impl<'a> PageContent<'a> {
         PageFacts {
             source: self.page.source.clone(),
             description: self.description.clone(),
-            system: self.page.system().map(str::to_owned),
+            system: self.page.system(),
+            programs: self.page.programs.clone(),
             versions: versions(&self.shown),
             is_first: self
                 .site
@@ -314,7 +394,7 @@ fn stands_alone(text: &str, range: &Range<usize>) -> bool {
 /// `Programs on this page last ran on 23 November 2026: Apache Kafka 4.4.0, rdkafka 0.39.0, Rust
 /// 1.95.0.`
 fn versions(shown: &[Record]) -> String {
-    let Some(day) = last_day(shown) else {
+    let Some(days) = examples::days(shown) else {
         return String::new();
     };
     let mut versions: Vec<String> = Vec::new();
@@ -326,9 +406,10 @@ fn versions(shown: &[Record]) -> String {
             versions.push(version);
         }
     }
-    let day = markup::date(day);
+    let on = if days.0 == days.1 { "on " } else { "" };
     format!(
-        "Programs on this page last ran on {day}: {}.",
+        "Programs on this page last ran {on}{}: {}.",
+        markup::days(days),
         versions.join(", ")
     )
 }

@@ -61,7 +61,7 @@ impl Panel {
     /// The panel as HTML on one line.
     pub fn html(&self, site: &Site, recording: &Recording) -> String {
         let name = self.name();
-        let system = markup::attribute(self.example.system());
+        let system = self.example.system().name();
         if self.repeated {
             let listing = self.listing_html();
             return format!(

@@ -2,5 +2,6 @@
 
 mod mistakes;
 mod pages;
+mod programs;
 mod serving;
 mod support;

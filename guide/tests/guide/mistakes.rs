@@ -1,7 +1,7 @@
 //! Each mistake in a book is one line that names the file, the line, what is wrong and what to do;
 //! the last good site stays.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::Book;
 
@@ -32,6 +32,7 @@ fn after(file: &str, from: &str, to: &str) -> Vec<String> {
 
 const PRODUCE: &str = "book/kafka/produce.md";
 const LEDGER: &str = "book/evidence/kafka.toml";
+const SHOWN: &str = "shows = \"arrived <script>alert(1)</script>\"";
 
 #[test]
 fn an_unknown_claim() {
@@ -73,7 +74,7 @@ fn a_claim_without_a_proof() {
     assert_eq!(
         said,
         [
-            "book/evidence/kafka.toml:14: `kafka-listed` has neither run nor source; add what proves it"
+            "book/evidence/kafka.toml:14: `kafka-listed`: has neither run nor source; add what proves it"
         ]
     );
 }
@@ -112,20 +113,20 @@ fn an_example_that_is_gone() {
 
 #[test]
 fn a_line_that_was_not_printed() {
-    let said = after(LEDGER, "shows = \"arrived\"", "shows = \"departed\"");
+    let said = after(LEDGER, SHOWN, "shows = \"departed\"");
     assert_eq!(
         said,
         [
-            "book/evidence/kafka.toml:1: `kafka-arrives`: `departed` is no line of the output of \
+            "book/evidence/kafka.toml:1: `kafka-arrives`: `departed` is no whole line of the output of \
           kafka_one; correct `shows` or record again"
         ]
     );
     let said = after(LEDGER, "shows = \"kafka-one.orders\"", "shows = \"other\"");
     assert!(
-        said[0].contains("`other` is no line of the transcript kafka_list;"),
+        said[0].contains("`other` is no whole line of the transcript kafka_list;"),
         "{said:?}"
     );
-    let said = after(LEDGER, ", shows = \"arrived\"", "");
+    let said = after(LEDGER, &format!(", {SHOWN}"), "");
     assert!(said[0].contains("no `shows`; add the line"), "{said:?}");
 }
 
@@ -135,10 +136,25 @@ fn a_test_that_is_gone() {
     assert_eq!(
         said,
         [
-            "book/evidence/kafka.toml:9: `kafka-tested`: no test `a_test_that_is_gone` in tests, sandbox \
-          or guide; correct the name"
+            "book/evidence/kafka.toml:9: `kafka-tested`: no #[test] `a_test_that_is_gone` in a crate of \
+          the workspace; correct the name"
         ]
     );
+}
+
+#[test]
+fn a_test_that_nothing_runs() {
+    let book = Book::new();
+    book.write("tests/fixture/data.rs", "#[test]\nfn only_data() {}\n");
+    book.write("other/tests/other.rs", "#[test]\nfn only_data() {}\n");
+    book.replace(LEDGER, "a_test_of_the_fixture", "only_data");
+    assert!(said(&book)[0].contains("no #[test] `only_data` in a crate of the workspace"));
+    book.replace(
+        "Cargo.toml",
+        "members = [\"tests\"]",
+        "members = [\"tests\", \"other\"]",
+    );
+    assert!(build(&book).status.success());
 }
 
 #[test]
@@ -225,9 +241,175 @@ fn a_directive_that_nobody_knows() {
         said,
         [
             "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, include, \
-          rustdoc_include, playground, title"
+          rustdoc_include, playground, title; write \\{{#prof}} if it is meant as text"
         ]
     );
+}
+
+#[test]
+fn a_directive_in_code_or_a_comment_proves_nothing() {
+    for hidden in ["<!-- {{#ev kafka-tested}} -->", "`{{#ev kafka-tested}}`"] {
+        let said = after(
+            PRODUCE,
+            "and a test says so. {{#ev kafka-tested}}",
+            &format!("x. {hidden}"),
+        );
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("book/evidence/kafka.toml:9: no page uses `kafka-tested`;"));
+        assert_eq!(
+            said[1],
+            "book/kafka/produce.md:12: {{#ev}} stands in code or a comment; move it, or write \
+             \\{{#ev}} if it is meant as text"
+        );
+    }
+    let said = after(
+        "book/index.md",
+        "Go to",
+        "```text\n{{#proof kafka_two}}\n```\n\nGo to",
+    );
+    assert!(
+        said[0].starts_with("book/index.md:5: {{#proof}} stands in code"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_mark_without_a_sentence() {
+    let book = Book::new();
+    book.append(
+        PRODUCE,
+        "\n- {{#ev kafka-read}} It.\n\n## It. {{#ev kafka-read}}\n",
+    );
+    let message = "a mark follows a sentence; write it behind a full stop";
+    let at = |line: usize| format!("{PRODUCE}:{line}: {message}");
+    assert_eq!(said(&book), [at(30), at(32)]);
+}
+
+#[test]
+fn the_same_mistake_twice_is_named_twice() {
+    let book = Book::new();
+    let text = "\n`\\{{#ev nothing}}`\n\nOne. {{#ev nothing}}\n\n```admonish trap\nTwo. {{#ev nothing}}\n```\n";
+    book.append("book/index.md", text);
+    let said = said(&book);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with("book/index.md:8: unknown claim `nothing`;"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].starts_with("book/index.md:11: unknown claim `nothing`;"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_drawing_that_stands_twice() {
+    let book = Book::new();
+    book.append(
+        PRODUCE,
+        "\n{{#drawing line2}}\n\n{{#drawing line | Again.}}\n",
+    );
+    assert_eq!(
+        said(&book),
+        ["book/kafka/produce.md:32: the drawing `line` stands twice on this page; remove one"]
+    );
+}
+
+#[test]
+fn a_callout_that_does_not_name_its_kind() {
+    let said = after(PRODUCE, "title=\"Trap: a page can", "title=\"A page can");
+    assert_eq!(
+        said,
+        [
+            "book/kafka/produce.md:18: the title of a callout begins with its kind; write title=\"Trap: \
+          A page can be wrong\""
+        ]
+    );
+}
+
+#[test]
+fn a_weak_proof() {
+    let cases = [
+        (
+            SHOWN,
+            "shows = \"e\"",
+            "`kafka-arrives`: `e` is no whole line of the output of kafka_one;",
+        ),
+        (
+            SHOWN,
+            "shows = \"done {{#include nothing}}\"",
+            "`kafka-arrives`: line 3 of the output of kafka_one differs from run to run",
+        ),
+        (
+            "\"a_test_of_the_fixture\"",
+            "\"main\"",
+            "`kafka-tested`: no #[test] `main` in",
+        ),
+        (
+            "\"a_test_of_the_fixture\"",
+            "\"helper\"",
+            "`kafka-tested`: no #[test] `helper` in",
+        ),
+        (
+            "\"It was read.\"",
+            "\" \"",
+            "`kafka-read`: `claim` is empty;",
+        ),
+        (
+            "title = \"A book\"",
+            "title = \"\"",
+            "`kafka-tested`: `title` of a source is empty;",
+        ),
+        (
+            "at = \"A Publisher\"",
+            "at = \"\"",
+            "`kafka-tested`: `at` of a source is empty;",
+        ),
+    ];
+    for (from, to, message) in cases {
+        let said = after(LEDGER, from, to);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with(LEDGER) && said[0].contains(message),
+            "{said:?}"
+        );
+    }
+    let book = Book::new();
+    book.replace(LEDGER, "[kafka-read]", "[Kafka_read]");
+    book.replace(PRODUCE, "kafka-read", "Kafka_read");
+    let said = said(&book);
+    assert_eq!(
+        said,
+        [
+            "book/evidence/kafka.toml:5: `Kafka_read`: an id has small letters, digits and hyphens; rename it"
+        ]
+    );
+}
+
+#[test]
+fn an_output_that_is_no_plain_text() {
+    let book = Book::new();
+    book.write(
+        "snippets/kafka/output/kafka_two.txt",
+        "two\n\tand \u{1b}[31mred\n",
+    );
+    assert_eq!(
+        said(&book),
+        [
+            "book/kafka/consume.md:6: snippets/kafka/output/kafka_two.txt: line 2 holds the control \
+          character '\\u{1b}'; print plain text and record again"
+        ]
+    );
+}
+
+#[test]
+fn a_record_with_an_unknown_key() {
+    let book = Book::new();
+    book.append("snippets/kafka/output/kafka_two.toml", "vary = []\n");
+    let said = said(&book);
+    let start =
+        "book/kafka/consume.md:6: snippets/kafka/output/kafka_two.toml: unknown field `vary`";
+    assert!(said[0].starts_with(start), "{said:?}");
 }
 
 #[test]
@@ -235,7 +417,10 @@ fn a_directive_that_is_not_closed() {
     let said = after("book/index.md", "Go to", "{{#ev kafka-read} Go to");
     assert_eq!(
         said,
-        ["book/index.md:4: a directive is not closed; end it with `}}`"]
+        [
+            "book/index.md:4: a directive is not closed; end it with `}}`, or write \\{{# if it is \
+          meant as text"
+        ]
     );
 }
 
@@ -344,9 +529,83 @@ fn an_entry_of_the_summary_without_its_file() {
     assert_eq!(
         said,
         [
-            "book/SUMMARY.md:8: the page `kafka/consmue.md` has no file; write it or remove the entry"
+            "book/SUMMARY.md:8: the page `kafka/consmue.md` has no file; write it or remove the entry",
+            "book/kafka/consume.md:1: the page is not in SUMMARY.md; add it there or remove the file"
         ]
     );
+}
+
+#[test]
+fn a_summary_that_cannot_be_used() {
+    let said = after(
+        "book/SUMMARY.md",
+        "- [Consume](kafka/consume.md)",
+        "- Consume",
+    );
+    assert_eq!(
+        said[0],
+        "book/SUMMARY.md:8: an entry without a link; write `- [Title](file.md)`"
+    );
+    let said = after(
+        "book/SUMMARY.md",
+        "- [Evidence](evidence.md)",
+        "- [Evidence](evidence.md)\n- [Again](./index.md)",
+    );
+    assert_eq!(
+        said,
+        ["book/SUMMARY.md:13: `index.md` is also in line 3; remove one"]
+    );
+    let said = after(
+        "book/SUMMARY.md",
+        "# Reference",
+        "[Suffix](kafka/produce.md)\n\n- x",
+    );
+    assert!(
+        said.iter().all(|line| line.starts_with("book/")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_only_mdbook_understands_has_a_line_too() {
+    let book = Book::new();
+    book.write("book/end.md", "# End\n<!-- description: It. -->\n");
+    book.append(
+        "book/SUMMARY.md",
+        "\n[End](end.md)\n\n- [Consume](end.md)\n",
+    );
+    book.replace("book/SUMMARY.md", "- [Consume](end.md)", "- [Draft]()");
+    let said = said(&book);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let start = "book/SUMMARY.md:16: mdBook says: ";
+    assert!(
+        said[0].starts_with(start) && said[0].contains("Suffix chapters"),
+        "{said:?}"
+    );
+    assert!(!said[0].contains(book.root().to_str().unwrap()), "{said:?}");
+}
+
+#[test]
+fn a_page_that_is_not_in_the_summary() {
+    let book = Book::new();
+    book.write("book/kafka/groups.md", "# Groups\n");
+    book.write("book/kafka/.#produce.md", "an editor's");
+    assert_eq!(
+        said(&book),
+        ["book/kafka/groups.md:1: the page is not in SUMMARY.md; add it there or remove the file"]
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn an_editors_link_to_nothing() {
+    let book = Book::new();
+    let link = book.root().join("book/kafka/.#produce.md");
+    std::os::unix::fs::symlink("someone@somewhere.1", link).unwrap();
+    let said = said(&book);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let start = "book/kafka/.#produce.md:1: cannot be read: ";
+    assert!(said[0].starts_with(start), "{said:?}");
 }
 
 #[test]
@@ -368,6 +627,34 @@ fn what_the_policy_forbids() {
             "![A picture](https://example.org/a.png)",
             "https://example.org/a.png",
         ),
+        (
+            "<img alt=\"x\" src=\"data:image/png;base64,AA\">",
+            "data:image/png;base64,AA",
+        ),
+        (
+            "<img alt=\"x\" src=\"favicon.svg\" srcset=\"//example.org/b.png 2x\">",
+            "//example.org/b.png",
+        ),
+        (
+            "<svg><image href=\"https://example.org/c.png\"/></svg>",
+            "https://example.org/c.png",
+        ),
+        (
+            "<svg><use xlink:href=\"https://example.org/d.svg#d\"/></svg>",
+            "https://example.org/d.svg#d",
+        ),
+        (
+            "<svg><path fill=\"url(https://example.org/e.svg#e)\"/></svg>",
+            "https://example.org/e.svg#e",
+        ),
+        (
+            "<video poster=\"https://example.org/f.png\"></video>",
+            "https://example.org/f.png",
+        ),
+        (
+            "<object data=\"https://example.org/g.svg\"></object>",
+            "https://example.org/g.svg",
+        ),
     ] {
         let book = Book::new();
         book.append("book/index.md", &format!("\n{markup}\n"));
@@ -375,6 +662,45 @@ fn what_the_policy_forbids() {
         let start = format!("book/index.md:6: `{named}` is from another host or inline");
         assert!(said.iter().any(|line| line.starts_with(&start)), "{said:?}");
     }
+}
+
+#[test]
+fn a_style_sheet_that_loads_what_it_may_not_or_what_is_not_there() {
+    let book = Book::new();
+    book.append(
+        "book/theme/style.css",
+        "\n/* url(no) */ x { a: url(fonts/none.woff2); }\ny { b: url('https://example.org/f.css'); }\n",
+    );
+    let lines = book.read("book/theme/style.css").lines().count();
+    let said = said(&book);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(
+        said[0],
+        format!(
+            "book/theme/style.css:{}: `fonts/none.woff2`: the site has no \
+             book/theme/fonts/none.woff2; correct or remove it",
+            lines - 1
+        )
+    );
+    let start =
+        format!("book/theme/style.css:{lines}: `https://example.org/f.css` is from another host");
+    assert!(said[1].starts_with(&start), "{said:?}");
+}
+
+#[test]
+fn a_long_complaint_is_cut() {
+    let book = Book::new();
+    book.append(
+        "book/index.md",
+        &format!("\n<div class=\"{}\">\n", "x".repeat(20_000)),
+    );
+    let said = said(&book);
+    assert!(said[0].starts_with("book/index.md:6: "), "{:.300}", said[0]);
+    assert!(
+        said.iter().all(|line| line.chars().count() < 300),
+        "{:.300}",
+        said[0]
+    );
 }
 
 #[test]
@@ -399,30 +725,54 @@ fn a_callout_that_cannot_be_read() {
         said[0].starts_with("book/kafka/produce.md:18: a callout cannot be read: "),
         "{said:?}"
     );
+    let book = Book::new();
+    book.append(PRODUCE, "\n```admonish trap title=Trap\" a page\nx\n```\n");
+    let said = self::said(&book);
+    assert!(
+        said[0].starts_with("book/kafka/produce.md:30: a callout cannot be read: "),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn unknown_settings() {
-    let said = after(
-        "book.toml",
-        "before = [\"links\"]",
-        "before = [\"links\"]\nrepositry = \"x\"",
-    );
-    assert_eq!(said.len(), 1);
-    assert!(
-        said[0].contains(": unknown key `repositry` in [preprocessor.guide]; known: command, ")
-    );
-    assert!(said[0].starts_with("book.toml:3"), "{said:?}");
-    let book = Book::new();
-    book.append("book.toml", "\n[preprocessor.mermaid]\n");
-    let lines = book.read("book.toml").lines().count();
-    assert_eq!(
-        self::said(&book),
-        [format!(
-            "book.toml:{lines}: unknown preprocessor `mermaid`; the guide runs guide and admonish, \
-             remove it"
-        )]
-    );
+    for (from, to, name, line) in [
+        (
+            "before = [\"links\"]",
+            "\nrepositry = \"x\"",
+            "unknown field `repositry`, expected one of `command`",
+            3,
+        ),
+        (
+            "assets_version = \"3.0.0\"",
+            "\nonfailure = \"bail\"",
+            "unknown field `onfailure`",
+            3,
+        ),
+        (
+            "title = \"Version\"",
+            "\n\n[preprocessor.mermaid]",
+            "unknown field `mermaid`, expected one of `guide`",
+            5,
+        ),
+        (
+            "title = \"Version\"",
+            "\n\n[output.linkcheck]",
+            "unknown field `linkcheck`, expected `html`",
+            5,
+        ),
+    ] {
+        let book = Book::new();
+        book.replace("book.toml", from, &format!("{from}{to}"));
+        let said = self::said(&book);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains(&format!(": {name}")), "{said:?}");
+        assert!(
+            said[0].starts_with(&format!("book.toml:{line}")),
+            "{said:?}"
+        );
+        assert!(said[0].ends_with("; correct or remove it"), "{said:?}");
+    }
     let said = after(
         "book.toml",
         "theme = \"book/theme\"",
@@ -469,10 +819,72 @@ fn the_last_good_site_stays() {
     let book = Book::new();
     assert!(build(&book).status.success());
     let good = book.read("target/site/index.html");
-    book.replace("book/index.md", "Go to", "{{#ev nothing}} Go to");
+    book.replace("book/index.md", "Go to", "Go. {{#ev nothing}} Go to");
     assert_eq!(build(&book).status.code(), Some(1));
     assert_eq!(book.read("target/site/index.html"), good);
     assert!(!book.exists("target/site.new"));
+}
+
+#[test]
+fn builds_at_the_same_time_wait_for_each_other() {
+    let book = Book::new();
+    let start = || {
+        let mut guide = Command::new(env!("CARGO_BIN_EXE_guide"));
+        guide.args(["build", "--root"]).arg(book.root());
+        guide
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let builds: Vec<_> = (0..6).map(|_| start()).collect();
+    for build in builds {
+        let output = build.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert!(book.exists("target/site/index.html") && !book.exists("target/site.new"));
+}
+
+#[test]
+fn nobody_has_to_read_what_a_build_prints() {
+    let book = Book::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut guide = Command::new(env!("CARGO_BIN_EXE_guide"));
+    guide
+        .args(["build", "--root"])
+        .arg(book.root())
+        .stdout(writer);
+    let output = guide.stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_command_line_that_means_nothing() {
+    for arguments in [
+        &["preprocess", "nonsense"][..],
+        &["--port", "4000", "build"],
+        &["--open", "build"],
+        &["biuld"],
+    ] {
+        let book = Book::new();
+        let mut guide = Command::new(env!("CARGO_BIN_EXE_guide"));
+        let output = guide
+            .args(arguments)
+            .current_dir(book.root())
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(
+            !output.stderr.is_empty() && !book.exists("target/site"),
+            "{arguments:?}"
+        );
+    }
 }
 
 #[test]

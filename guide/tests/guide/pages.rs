@@ -1,7 +1,10 @@
 //! What a small book becomes: its pages, and its chapters as plain Markdown.
 
 use crate::support::Book;
-use guide::{build::build, expanded_markdown};
+use guide::{
+    build::{build, build_into},
+    expanded_markdown,
+};
 
 fn built() -> (Book, String) {
     let book = Book::new();
@@ -111,7 +114,7 @@ fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
     let nbsp = "\u{a0}";
     assert!(page.contains(&format!(
         "The record arrives<span class=\"nw\">.{nbsp}<a class=\"ev run\" href=\"#e-kafka-arrives\" \
-         data-n=\"2\" aria-label=\"Proven by a run: kafka_one: arrived\">run</a></span> It stays"
+         data-n=\"2\" aria-label=\"Proven by a run: kafka_one: arrived &lt;script&gt;alert(1)&lt;/script&gt;\">run</a></span> It stays"
     )));
     assert!(page.contains(
         "aria-label=\"Proven by a run + source: a_test_of_the_fixture; A book, read \
@@ -127,7 +130,7 @@ fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
          <span class=\"vh\">Source: </span><a href=\"https://example.org/design\">Design | notes (4.4)</a>, \
          read 23 November 2026</li><li id=\"e-kafka-arrives\" class=\"run\" data-n=\"2\">\
          <span class=\"vh\">Run: </span><a href=\"#proof-kafka_one\"><code>kafka_one</code></a>: \
-         <samp>arrived</samp></li><li id=\"e-kafka-tested\" class=\"both\" data-n=\"3\">\
+         <samp>arrived &lt;script&gt;alert(1)&lt;/script&gt;</samp></li><li id=\"e-kafka-tested\" class=\"both\" data-n=\"3\">\
          <span class=\"vh\">Run and source: </span>test <code>a_test_of_the_fixture</code>; A book, \
          A Publisher, read 24 November 2026</li><li id=\"e-kafka-listed\" class=\"run\" data-n=\"4\">\
          <span class=\"vh\">Run: </span><code>kafka_list</code>: <samp>kafka-one.orders</samp></li></ol>"
@@ -218,6 +221,54 @@ fn the_site_holds_only_what_its_pages_use() {
 }
 
 #[test]
+fn what_a_style_sheet_loads_is_part_of_the_site() {
+    let book = Book::new();
+    book.append(
+        "book/theme/style.css",
+        "\n@font-face { src: url(\"../../fonts/a.woff2\"); }\n",
+    );
+    book.write("book/fonts/a.woff2", "a font");
+    book.write("book/fonts/b.woff2", "another");
+    build(book.root()).unwrap();
+    assert!(book.exists("target/site/fonts/a.woff2"));
+    assert!(!book.exists("target/site/fonts/b.woff2"));
+}
+
+#[test]
+fn a_build_elsewhere_leaves_the_site_and_names_its_programs() {
+    let book = Book::new();
+    book.replace(
+        "book/kafka/consume.md",
+        "{{#proof kafka_two}}",
+        "`\\{{#proof kafka_two}}`",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site");
+    let built = build_into(book.root(), &site).unwrap();
+    assert_eq!(built.folder, site);
+    assert_eq!(built.pages, 4);
+    assert_eq!(
+        built.programs.into_iter().collect::<Vec<_>>(),
+        ["kafka_one"]
+    );
+    assert!(site.join("kafka/produce.html").is_file());
+    assert!(!book.exists("target"));
+}
+
+#[test]
+fn programs_of_several_days_are_not_called_new() {
+    let book = Book::new();
+    book.append("book/kafka/consume.md", "\n{{#proof kafka_one}}\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/kafka/consume.html");
+    assert!(
+        page.contains("last ran 2 November 2026 to 23 November 2026: Apache"),
+        "{page}"
+    );
+    assert!(page.contains("<span>last run 2 November 2026 to 23 November 2026</span>"));
+}
+
+#[test]
 fn the_repositorys_address_is_one_setting() {
     let (book, page) = built();
     assert!(!page.contains("Edit this page") && !page.contains("Record and history"));
@@ -244,7 +295,23 @@ fn a_page_that_moved_leaves_a_redirect_without_script() {
     build(book.root()).unwrap();
     let page = book.read("target/site/old.html");
     assert!(page.contains("<meta http-equiv=\"refresh\" content=\"0; URL=kafka/produce.html\">"));
+    assert!(page.contains("<link rel=\"canonical\" href=\"kafka/produce.html\">"));
     assert!(!page.contains("<script"));
+
+    book.replace(
+        "book.toml",
+        "[output.html]\n",
+        "[output.html]\nsite-url = \"https://example.org/guide/\"\n",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/old.html");
+    let canonical =
+        "<link rel=\"canonical\" href=\"https://example.org/guide/kafka/produce.html\">";
+    assert!(page.contains(canonical), "{page}");
+    assert!(
+        book.read("target/site/kafka/produce.html")
+            .contains(canonical)
+    );
 }
 
 #[test]

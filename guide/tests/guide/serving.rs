@@ -1,13 +1,19 @@
 //! The server: rebuilds after a save, tells open pages, and keeps the last good site.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
+    },
     thread,
     time::{Duration, Instant},
 };
+
+use mdbook_driver::MDBook;
 
 use crate::support::Book;
 
@@ -23,6 +29,13 @@ struct Server {
 
 impl Server {
     fn start(book: &Book) -> Self {
+        let (mut server, output) = Self::start_unheard(book);
+        server.output = lines(output);
+        server
+    }
+
+    /// A server whose first line was read, and its stdout from there on.
+    fn start_unheard(book: &Book) -> (Self, BufReader<ChildStdout>) {
         let mut process = Command::new(env!("CARGO_BIN_EXE_guide"))
             .args(["--port", "0", "--root"])
             .arg(book.root())
@@ -30,17 +43,24 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = lines(process.stdout.take().unwrap());
         let errors = lines(process.stderr.take().unwrap());
-        let ready = output.recv_timeout(DEADLINE).unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut ready = String::new();
+        output.read_line(&mut ready).unwrap();
         let address = ready.split("http://localhost:").nth(1).expect(&ready);
         let port = address.split(' ').next().unwrap().parse().unwrap();
-        Self {
+        let server = Self {
             process,
             port,
-            output,
+            output: mpsc::channel().1,
             errors,
-        }
+        };
+        (server, output)
+    }
+
+    fn rebuilt(&self) {
+        let said = self.output.recv_timeout(DEADLINE).unwrap();
+        assert!(said.starts_with("rebuilt in "), "{said}");
     }
 
     fn request(&self, path: &str, headers: &str) -> TcpStream {
@@ -59,10 +79,10 @@ impl Server {
     }
 
     /// Opens the web socket of the theme's script; returns after the server has accepted it.
-    fn listen_for_reload(&self) -> TcpStream {
+    fn listen_for_reload(&self, build: u32) -> TcpStream {
         let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        let mut stream = self.request("/__livereload", headers);
+        let mut stream = self.request(&format!("/__livereload?{build}"), headers);
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -77,21 +97,20 @@ impl Server {
         stream
     }
 
-    fn interrupt(mut self) -> i32 {
+    fn interrupt(self) -> i32 {
         let pid = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let kill = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        assert!(kill.success());
+        self.exit_code()
+    }
+
+    fn exit_code(mut self) -> i32 {
         let start = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status.code().unwrap();
             }
-            assert!(start.elapsed() < DEADLINE, "Ctrl-C did not end the server");
+            assert!(start.elapsed() < DEADLINE, "the server did not end");
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -126,10 +145,10 @@ fn a_save_rebuilds_once_and_reloads_open_pages() {
     let page = server.get("/kafka/produce.html");
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     assert!(page.contains("content-security-policy: default-src 'self'"));
-    assert!(page.contains("<html lang=\"en\" data-live=\"__livereload\">"));
+    assert!(page.contains("<html lang=\"en\" data-live=\"__livereload?1\">"));
     assert!(server.get("/nothing.html").starts_with("HTTP/1.1 404"));
 
-    let mut socket = server.listen_for_reload();
+    let mut socket = server.listen_for_reload(1);
     book.replace(
         "book/kafka/produce.md",
         "The record arrives",
@@ -143,13 +162,7 @@ fn a_save_rebuilds_once_and_reloads_open_pages() {
             .get("/kafka/produce.html")
             .contains("The record reaches us")
     );
-    assert!(
-        server
-            .output
-            .recv_timeout(DEADLINE)
-            .unwrap()
-            .starts_with("rebuilt in ")
-    );
+    server.rebuilt();
 
     // A second rebuild for the first save would be reported before that of the second save.
     book.replace("snippets/kafka/output/kafka_two.txt", "two", "three");
@@ -159,13 +172,7 @@ fn a_save_rebuilds_once_and_reloads_open_pages() {
             .get("/kafka/consume.html")
             .contains("<samp>three</samp>")
     );
-    assert!(
-        server
-            .output
-            .recv_timeout(DEADLINE)
-            .unwrap()
-            .starts_with("rebuilt in ")
-    );
+    server.rebuilt();
     assert!(server.output.try_recv().is_err(), "one save, two rebuilds");
     assert_eq!(server.interrupt(), 0);
     assert_eq!(book.files("target/serve"), [""; 0]);
@@ -175,7 +182,7 @@ fn a_save_rebuilds_once_and_reloads_open_pages() {
 fn a_mistake_shows_in_the_terminal_and_the_last_good_site_stays() {
     let book = Book::new();
     let server = Server::start(&book);
-    book.replace("book/index.md", "Go to", "{{#ev nothing}} Stay at");
+    book.replace("book/index.md", "Go to", "Stay. {{#ev nothing}} Go");
     let said = server.errors.recv_timeout(DEADLINE).unwrap();
     assert!(
         said.starts_with("book/index.md:4: unknown claim `nothing`;"),
@@ -185,11 +192,108 @@ fn a_mistake_shows_in_the_terminal_and_the_last_good_site_stays() {
     assert_eq!(said, "not rebuilt; the last good site stays");
     assert!(server.get("/").contains("Go to"));
 
-    let mut socket = server.listen_for_reload();
-    book.replace("book/index.md", "{{#ev nothing}} Stay at", "Come to");
+    let mut socket = server.listen_for_reload(1);
+    book.replace("book/index.md", "Stay. {{#ev nothing}} Go", "Come to");
     let mut frame = [0; 8];
     socket.read_exact(&mut frame).unwrap();
     assert!(server.get("/").contains("Come to"));
+}
+
+#[test]
+fn a_page_from_before_a_rebuild_is_told_when_it_asks() {
+    let book = Book::new();
+    let server = Server::start(&book);
+    book.replace("book/index.md", "Go to", "Come to");
+    server.rebuilt();
+    assert!(server.get("/").contains("data-live=\"__livereload?2\""));
+    let mut frame = [0; 8];
+    server.listen_for_reload(1).read_exact(&mut frame).unwrap();
+    assert_eq!(frame, RELOAD);
+}
+
+#[test]
+fn nobody_has_to_read_what_the_server_prints() {
+    let book = Book::new();
+    let (mut server, output) = Server::start_unheard(&book);
+    drop(output);
+    server.errors = mpsc::channel().1;
+    for (number, (from, to)) in [("Go to", "Come to"), ("Come to", "Stay at")]
+        .iter()
+        .enumerate()
+    {
+        let mut socket = server.listen_for_reload(number as u32 + 1);
+        book.replace("book/index.md", from, to);
+        socket.read_exact(&mut [0; 8]).unwrap();
+        assert!(server.get("/").contains(to));
+    }
+}
+
+#[test]
+fn a_folder_that_was_away_is_watched_again() {
+    let book = Book::new();
+    let server = Server::start(&book);
+    book.rename("book", "away");
+    let said = server.errors.recv_timeout(DEADLINE).unwrap();
+    assert!(
+        said.starts_with("book/SUMMARY.md:1: cannot read it: "),
+        "{said}"
+    );
+    book.copy("away", "book");
+    let mut said = server.output.recv_timeout(DEADLINE).unwrap();
+    book.replace("book/index.md", "Go to", "Come to");
+    // A look at half a copy is no rebuild, but may be one of the book before the last files.
+    while !server.get("/").contains("Come to") {
+        said = server.output.recv_timeout(DEADLINE).unwrap();
+    }
+    assert!(said.starts_with("rebuilt in "), "{said}");
+}
+
+#[test]
+fn an_included_file_is_watched_wherever_it_is() {
+    let book = Book::new();
+    book.write("deploy/broker.txt", "one broker");
+    book.append(
+        "book/index.md",
+        "\n```text\n{{#include ../deploy/broker.txt}}\n```\n",
+    );
+    let server = Server::start(&book);
+    assert!(server.get("/").contains("one broker"));
+    book.write("deploy/broker.txt", "two brokers");
+    server.rebuilt();
+    assert!(server.get("/").contains("two brokers"));
+}
+
+#[test]
+fn a_save_is_seen_although_files_are_never_quiet() {
+    let book = Book::new();
+    let server = Server::start(&book);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                book.write("book/.noise", "x");
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        book.replace("book/index.md", "Go to", "Come to");
+        let said = server.output.recv_timeout(DEADLINE);
+        done.store(true, Ordering::Relaxed);
+        assert!(said.unwrap().starts_with("rebuilt in "));
+    });
+}
+
+#[test]
+fn a_server_that_notices_no_saves_ends() {
+    let book = Book::new();
+    let server = Server::start(&book);
+    let away = book.root().with_extension("away");
+    fs::rename(book.root(), &away).unwrap();
+    let said = server.errors.recv_timeout(DEADLINE);
+    fs::rename(&away, book.root()).unwrap();
+    let said = said.unwrap();
+    let start = "saves are not noticed any more; start it again: cannot watch ";
+    assert!(said.starts_with(start), "{said}");
+    assert_eq!(server.exit_code(), 1);
 }
 
 #[test]
@@ -220,7 +324,7 @@ fn a_taken_port_is_named_with_its_process() {
 #[test]
 fn a_wrong_book_is_not_served() {
     let book = Book::new();
-    book.replace("book/index.md", "Go to", "{{#ev nothing}} Go to");
+    book.replace("book/index.md", "Go to", "Go. {{#ev nothing}} Go to");
     let guide = Command::new(env!("CARGO_BIN_EXE_guide"))
         .args(["--port", "0", "--root"])
         .arg(book.root())
@@ -244,41 +348,23 @@ fn stock_mdbook_gets_the_same_pages_from_the_preprocessor() {
     assert!(supports.success());
 
     let book = Book::new();
-    let input = serde_json::json!([
-        {
-            "root": book.root(), "renderer": "html", "mdbook_version": "0.5.4",
-            "config": toml::from_str::<toml::Table>(&book.read("book.toml")).unwrap(),
-        },
-        { "items": [{ "Chapter": {
-            "name": "Produce", "content": book.read("book/kafka/produce.md"), "number": null,
-            "sub_items": [], "path": "kafka/produce.md", "source_path": "kafka/produce.md",
-            "parent_names": [],
-        } }] },
-    ]);
-    let mut guide = Command::new(env!("CARGO_BIN_EXE_guide"))
-        .arg("preprocess")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    guide
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.to_string().as_bytes())
-        .unwrap();
-    let output = guide.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let expanded: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let chapter = &expanded["items"][0]["Chapter"];
-    assert_eq!(chapter["path"], "kafka/produce.html");
-    let text = chapter["content"].as_str().unwrap();
+    let guide = format!("{:?} preprocess", env!("CARGO_BIN_EXE_guide"));
+    let from = "\"cargo run --quiet --bin guide -- preprocess\"";
+    book.replace("book.toml", from, &toml::Value::from(guide).to_string());
+    MDBook::load(book.root()).unwrap().build().unwrap();
+    let page = book.read("target/site/kafka/produce.html");
     for markup in [
         "<figure class=\"proof",
         "<ol class=\"sources\">",
         "admonish-trap",
         "class=\"ev run\"",
+        "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>",
+        "<svg class=\"drawing\"",
     ] {
-        assert!(text.contains(markup), "no {markup} in {text}");
+        assert!(page.contains(markup), "no {markup} in {page}");
     }
+    assert!(!page.contains("{{#ev"));
+
+    book.replace("book/index.md", "Go to", "Go. {{#ev nothing}} Go to");
+    assert!(MDBook::load(book.root()).unwrap().build().is_err());
 }

@@ -61,6 +61,14 @@ impl Book {
         fs::remove_file(self.path(file)).unwrap();
     }
 
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn copy(&self, from: &str, to: &str) {
+        copy(&self.path(from), &self.path(to));
+    }
+
     pub fn exists(&self, file: &str) -> bool {
         self.path(file).exists()
     }

@@ -6,7 +6,7 @@
 //!
 //! Run: `cargo run --example kafka_consume`
 
-use std::{collections::BTreeMap, env, time::Duration};
+use std::{collections::BTreeMap, env, pin::pin, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::{
@@ -20,6 +20,7 @@ use rdkafka::{
 use tokio::{signal, time};
 
 const TOPIC: &str = "kafka-consume.orders";
+const PARTITIONS: i32 = 3;
 const GROUP: &str = "kafka-consume.billing";
 const ORDERS: [(&str, &str); 6] = [
     ("customer-1", "order 1: placed"),
@@ -49,17 +50,14 @@ async fn main() -> Result<()> {
         })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
-    let topic = NewTopic::new(TOPIC, 3, TopicReplication::Fixed(1));
+    let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
         created.map_err(|(_, code)| code)?;
     }
     place_orders(&config).await?;
     let consumed = consume(&config).await;
-    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
-        deleted.map_err(|(_, code)| code)?;
-    }
-    remove_topic(&admin).await?;
-    consumed
+    let cleaned = clean_up(&admin).await;
+    consumed.and(cleaned)
 }
 
 /// Reads the orders as a member of `GROUP`, prints them by partition and commits.
@@ -70,32 +68,34 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         .set("group.id", GROUP)
         .set("auto.offset.reset", "earliest") // a new group would start at the end
         .set("enable.auto.offset.store", "false") // only processed records are committed
+        .set("session.timeout.ms", "6000") // a killed member is missed after 6 s, not after 45
         .create()?;
     consumer.subscribe(&[TOPIC])?;
 
     let mut read: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-    let deadline = time::sleep(Duration::from_secs(30));
-    tokio::pin!(deadline);
-    while read.values().map(Vec::len).sum::<usize>() < ORDERS.len() {
+    let mut stop = pin!(signal::ctrl_c()); // one listener: a new one misses what came before it
+    for _ in ORDERS {
         let message = tokio::select! {
+            biased;
+            _ = &mut stop => break,
             message = consumer.recv() => message?,
-            _ = signal::ctrl_c() => break,
-            () = &mut deadline => bail!("no more orders within 30 s"),
+            () = time::sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
         };
         let order = String::from_utf8_lossy(message.payload().unwrap_or_default());
-        read.entry(message.partition())
-            .or_default()
-            .push(format!("{} {order}", message.offset()));
+        let line = format!("{} {order}", message.offset());
+        read.entry(message.partition()).or_default().push(line);
         consumer.store_offset_from_message(&message)?; // after the work
     }
     // Stored offsets are committed every 5 s anyway; a program that ends does it at once.
-    consumer.commit_consumer_state(CommitMode::Sync)?;
+    if !read.is_empty() {
+        consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs any more
+    }
     // ANCHOR_END: consume
 
     for (partition, orders) in &read {
         println!("partition {partition}: {orders:?}");
     }
-    // The list must be gone before the consumer is, or dropping the consumer hangs.
+    // Blocks as well. The list must be gone before the consumer is, or its drop hangs.
     let committed = consumer.committed(Duration::from_secs(5))?;
     for position in committed.elements() {
         if let Offset::Offset(next) = position.offset() {
@@ -125,10 +125,21 @@ async fn place_orders(config: &ClientConfig) -> Result<()> {
         receipt.await?.map_err(|(error, _)| error)?;
     }
     println!(
-        "{} orders placed in topic orders, 3 partitions",
+        "{} orders placed in {TOPIC}, {PARTITIONS} partitions",
         ORDERS.len()
     );
     Ok(())
+}
+
+/// Removes the topic and the group, if the group ever came to be.
+async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((group, code)) => bail!("cannot delete {group}: {code}"),
+        }
+    }
+    remove_topic(admin).await
 }
 
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

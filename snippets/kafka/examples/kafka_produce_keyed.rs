@@ -51,7 +51,7 @@ async fn main() -> Result<()> {
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
         created.map_err(|(_, code)| code)?;
     }
-    println!("topic truck-positions, {PARTITIONS} partitions");
+    println!("topic {TOPIC}, {PARTITIONS} partitions");
     produce(&config).await?;
     remove_topic(&admin).await
 }

@@ -1,8 +1,8 @@
 //! A fanout exchange puts a copy of every message into every queue bound to it.
 //!
-//! Guarantee: a confirmed message is in each queue that was bound when it was published. Holds for
-//! persistent messages and durable queues, also over a restart of the broker. A queue that is
-//! bound later gets nothing old.
+//! Guarantee: a confirmed message is in every queue that was bound when it was published, and stays
+//! there over a restart of the broker, because queues are durable and messages persistent. A queue
+//! that is bound later gets nothing old.
 //!
 //! Run: `cargo run --example rabbitmq_fanout`
 
@@ -95,7 +95,7 @@ async fn publish(channel: &Channel) -> Result<()> {
         .confirm_select(ConfirmSelectOptions::default())
         .await?;
     for (level, line) in LOG_LINES {
-        let confirmation = channel
+        let confirm = channel
             .basic_publish(
                 EXCHANGE.into(),
                 level.into(), // the routing key, which a fanout exchange ignores
@@ -103,15 +103,18 @@ async fn publish(channel: &Channel) -> Result<()> {
                 line.as_bytes(),
                 BasicProperties::default().with_delivery_mode(2), // persistent
             )
-            .await? // written to the socket
-            .await?; // answered by the broker
+            .await?; // written to the socket
+        // A broker short of memory or disk confirms nothing for as long as that lasts.
+        let confirmation = timeout(Duration::from_secs(10), confirm)
+            .await
+            .context("no confirm within 10 s")??; // answered by the broker
         ensure!(confirmation.is_ack(), "RabbitMQ refused {line:?}");
         println!("  {level}: {line}");
     }
     Ok(())
 }
 
-/// Reads each queue to its end, acknowledging every message after it was handled.
+/// Takes both lines from each queue, acknowledging every message after it was handled.
 async fn consume(channel: &Channel) -> Result<()> {
     println!("consume");
     channel.basic_qos(10, BasicQosOptions::default()).await?;

@@ -1,8 +1,8 @@
 //! One publish to an SNS topic puts a copy into each of three SQS queues.
 //!
-//! Guarantee: SNS retries until each queue has the message, so every queue gets it at least once.
-//! Holds for queues that were subscribed before the publish and whose policy lets this topic send.
-//! An emulator does not enforce the policy; AWS does.
+//! Guarantee: each queue gets the message at least once; SNS tries for 23 days if SQS is not
+//! available. Holds for queues that were subscribed before the publish and whose policy lets this
+//! topic send: a refusal is not tried again. An emulator does not enforce the policy; AWS does.
 //!
 //! Run: `cargo run --example sns_fanout`
 
@@ -142,10 +142,9 @@ async fn delete_queues(sqs: &Sqs) -> Result<()> {
             }
             Err(error) => {
                 let error = error.into_service_error();
-                ensure!(
-                    error.is_queue_does_not_exist(),
-                    "cannot find {name}: {error}"
-                );
+                if !error.is_queue_does_not_exist() {
+                    return Err(error).with_context(|| format!("cannot find {name}"));
+                }
             }
         }
     }

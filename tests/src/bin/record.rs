@@ -65,8 +65,13 @@ async fn record_one(
     let second = program::run(executable, brokers.variables(), limit)
         .await?
         .succeeded()?;
-    let varies = example.recording(root).map(|old| old.record.varies);
-    compare(&first, &second, &varies.unwrap_or_default())
-        .context("two runs differ; make the program print the same, or add to `varies`")?;
+    let varies = example.varies(root).map_err(anyhow::Error::msg)?;
+    compare(&first, &second, &varies).with_context(|| {
+        let name = &example.name;
+        format!(
+            "two runs differ; make the program print the same, or put a line such as \
+             varies = [{{ line = 2, pattern = \"id [0-9a-f]+\" }}] into output/{name}.toml"
+        )
+    })?;
     record::write(root, example, &first, brokers)
 }

@@ -1,0 +1,158 @@
+//! Whether each claim has a proof that holds.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::{Claim, Ledger, Run, Source};
+use crate::{
+    errors::{Problem, shown},
+    examples::{self, Example, Varies},
+    files,
+    highlight::rust_code_only,
+};
+
+impl Ledger {
+    /// Claims without a proof, with one that does not hold, and ids that stand twice.
+    pub fn problems(&self, root: &Path) -> Vec<Problem> {
+        let wrong = |claim: &Claim| {
+            let messages = claim.check(root).into_iter();
+            messages.map(|m| claim.problem(m)).collect::<Vec<_>>()
+        };
+        let mut problems = self.duplicates();
+        problems.extend(self.claims().flat_map(wrong));
+        problems
+    }
+
+    fn duplicates(&self) -> Vec<Problem> {
+        let mut first: BTreeMap<&str, &Claim> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for claim in self.claims() {
+            if let Some(other) = first.insert(&claim.id, claim) {
+                let place = format!("{}:{}", other.file.display(), other.line);
+                let id = &claim.id;
+                problems.push(claim.problem(format!("`{id}` is also in {place}; rename one")));
+            }
+        }
+        problems
+    }
+}
+
+impl Claim {
+    fn check(&self, root: &Path) -> Vec<String> {
+        let id = &self.id;
+        let mut wrong = Vec::new();
+        if !is_id(id) {
+            wrong.push("an id has small letters, digits and hyphens; rename it".to_owned());
+        }
+        if self.claim.trim().is_empty() {
+            wrong.push("`claim` is empty; write the sentence that is proven".to_owned());
+        }
+        if self.runs.is_empty() && self.sources.is_empty() {
+            wrong.push("has neither run nor source; add what proves it".to_owned());
+        }
+        wrong.extend(self.runs.iter().filter_map(|run| run.check(root).err()));
+        wrong.extend(
+            self.sources
+                .iter()
+                .filter_map(|source| source.check().err()),
+        );
+        wrong.into_iter().map(|m| format!("`{id}`: {m}")).collect()
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !id.is_empty() && id.chars().all(is_plain)
+}
+
+impl Source {
+    fn check(&self) -> Result<(), String> {
+        if self.read.date.is_none() {
+            return Err("`read` is no date; write it as 2026-11-23".to_owned());
+        }
+        for (key, value) in [("title", &self.title), ("at", &self.at)] {
+            if value.trim().is_empty() {
+                return Err(format!("`{key}` of a source is empty; fill it in"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn check(&self, root: &Path) -> Result<(), String> {
+        match (&self.example, &self.transcript, &self.test) {
+            (Some(name), None, None) => {
+                let recording = Example::find(root, name)?.recording(root)?;
+                let place = format!("the output of {name}");
+                self.check_shows(&recording.output, &place, &recording.record.varies)
+            }
+            (None, Some(name), None) => {
+                let output = examples::transcript_output(root, name)?;
+                self.check_shows(&output, &format!("the transcript {name}"), &[])
+            }
+            (None, None, Some(name)) if test_exists(root, name) => Ok(()),
+            (None, None, Some(name)) => Err(format!(
+                "no #[test] `{name}` in a crate of the workspace; correct the name"
+            )),
+            _ => Err("a run names one of example, transcript and test; correct it".to_owned()),
+        }
+    }
+
+    /// Whether a whole line is `shows`, and one that is the same in every run.
+    fn check_shows(&self, output: &str, place: &str, varies: &[Varies]) -> Result<(), String> {
+        let shows = self.shows.as_deref().unwrap_or_default().trim();
+        if shows.is_empty() {
+            return Err(format!(
+                "no `shows`; add the line of {place} that proves it"
+            ));
+        }
+        let lines = output.lines().enumerate();
+        let mut numbers =
+            lines.filter_map(|(index, line)| (line.trim() == shows).then_some(index + 1));
+        let first = numbers.next().ok_or_else(|| {
+            format!("`{shows}` is no whole line of {place}; correct `shows` or record again")
+        })?;
+        let differs = |line: &usize| varies.iter().any(|varies| varies.line == *line);
+        match differs(&first) && numbers.all(|line| differs(&line)) {
+            true => Err(format!(
+                "line {first} of {place} differs from run to run (`varies`); show another line"
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    workspace: Workspace,
+}
+
+#[derive(Deserialize)]
+struct Workspace {
+    #[serde(default)]
+    members: Vec<String>,
+}
+
+/// Whether some crate of the workspace has a test function of this name.
+fn test_exists(root: &Path, name: &str) -> bool {
+    let test = r"#\[(?:tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+";
+    let Ok(test) = Regex::new(&format!(r"{test}{}\s*\(", regex::escape(name))) else {
+        return false;
+    };
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
+    let members = toml::from_str(&manifest).map_or(Vec::new(), |m: Manifest| m.workspace.members);
+    let files = members
+        .iter()
+        .flat_map(|member| files::below(&root.join(member)));
+    // A fixture is data of a test; nothing runs what is in it.
+    let is_data = |file: &Path| file.iter().any(|part| part == "fixture");
+    let mut rust = files
+        .filter(|file| file.extension().is_some_and(|e| e == "rs") && !is_data(shown(root, file)));
+    rust.any(|file| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.contains(name) && test.is_match(&rust_code_only(&text))
+    })
+}
