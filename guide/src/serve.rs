@@ -160,8 +160,8 @@ fn rebuild(root: &Path, folder: &Path, served: &Served, mut changes: Changes) ->
         number += 1;
         match render(root, folder, number) {
             Ok((fresh, built)) => {
-                say(&format!("rebuilt in {:.2} s", built.took.as_secs_f32()));
                 swap(served, fresh);
+                say(&format!("rebuilt in {:.2} s", built.took.as_secs_f32()));
             }
             Err(error) => {
                 let problems = one_line_each(&error);
