@@ -67,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(libtest_mimic::run(arguments, trials.collect()).exit_code());
     }
 
-    let executables = program::build(&root)?;
+    let executables = program::build(&root, &[])?;
     let programs = examples.into_iter().map(|example| {
         let executable = executables.get(&example.name);
         let executable = executable.with_context(|| format!("cargo built no {}", example.name))?;

@@ -13,7 +13,7 @@ pub const RABBITMQ_SERIES: &str = "4.3";
 pub const LOCALSTACK_VERSION: &str = "4.12.0";
 
 /// A broker that the sandbox can start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Broker {
     Kafka,

@@ -31,10 +31,18 @@ impl Brokers {
     /// # Errors
     /// A broker does not start, or a variable is missing.
     pub fn start() -> Result<Self> {
+        Self::start_these(&Broker::ALL)
+    }
+
+    /// The same for some of the brokers.
+    ///
+    /// # Errors
+    /// A broker does not start, or a variable is missing.
+    pub fn start_these(brokers: &[Broker]) -> Result<Self> {
         if env::var(USE_ENVIRONMENT).is_ok_and(|value| value == "1") {
             return Self::of_the_environment();
         }
-        let sandbox = Sandbox::start(&Broker::ALL, Ports::Free)?;
+        let sandbox = Sandbox::start(brokers, Ports::Free)?;
         let variables = sandbox
             .environment()
             .into_iter()

@@ -23,19 +23,20 @@ pub struct Run {
     pub took: Duration,
 }
 
-/// Builds all examples of the workspace and returns their executables by name.
+/// Builds the named examples, or all of the workspace if none is named, and returns their
+/// executables by name.
 ///
-/// Always the whole workspace: another selection has other features and rebuilds librdkafka.
-pub fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
+/// Always with the features of the whole workspace: others rebuild librdkafka.
+pub fn build(root: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let built = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command.args(["build", "--workspace", "--message-format=json"]);
+    match names {
+        [] => command.arg("--examples"),
+        names => command.args(names.iter().flat_map(|name| ["--example", name])),
+    };
+    let built = command
         .current_dir(root)
-        .args([
-            "build",
-            "--workspace",
-            "--examples",
-            "--message-format=json",
-        ])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo to build the examples")?;

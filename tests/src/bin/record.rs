@@ -1,10 +1,11 @@
 //! Runs example programs against real brokers and writes down what they print.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use guide::examples::Example;
+use sandbox::Broker;
 use tests::{brokers::Brokers, compare::compare, program, record};
 
 /// Runs example programs against real brokers and writes down what they print.
@@ -29,18 +30,22 @@ fn main() -> ExitCode {
 
 fn record_all(names: &[String]) -> Result<()> {
     let root = tests::root();
-    let all = tests::examples(&root)?;
+    let mut examples = tests::examples(&root)?;
     for name in names {
-        let known = all.iter().any(|example| &example.name == name);
+        let known = examples.iter().any(|example| &example.name == name);
         ensure!(known, "there is no snippets/*/examples/{name}.rs");
     }
-    let executables = program::build(&root)?;
-    let brokers = Brokers::start()?;
+    if !names.is_empty() {
+        examples.retain(|example| names.contains(&example.name));
+    }
+    let executables = program::build(&root, names)?;
+    let needed: BTreeSet<Broker> = examples
+        .iter()
+        .map(|e| record::broker(e.system()))
+        .collect();
+    let brokers = Brokers::start_these(&Vec::from_iter(needed))?;
     let runtime = tokio::runtime::Runtime::new()?;
-    for example in all {
-        if !names.is_empty() && !names.contains(&example.name) {
-            continue;
-        }
+    for example in examples {
         let executable = executables
             .get(&example.name)
             .with_context(|| format!("cargo built no {}", example.name))?;
