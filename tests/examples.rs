@@ -4,23 +4,17 @@
 //! that was cut off; then all names that were seen; then the programs with a fault in their way,
 //! which mostly wait.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use guide::examples::Example;
+use guide::examples::{Example, Kind};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::{
     brokers::Brokers,
     compare::compare,
     fault::{self, Fault, Ports, Scene},
     inventory::{Inventory, Named, Watch, owner},
-    program,
+    program::{self, Executable},
 };
 use tokio::runtime::Runtime;
 
@@ -67,13 +61,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(libtest_mimic::run(arguments, trials.collect()).exit_code());
     }
 
-    let executables = program::build(&root, &[])?;
+    let executables = program::build(&root, &examples)?;
     let programs = examples.into_iter().map(|example| {
-        let executable = executables.get(&example.name);
-        let executable = executable.with_context(|| format!("cargo built no {}", example.name))?;
-        Ok((example, executable.clone()))
+        let executable = executables[&example.name].clone();
+        (example, executable)
     });
-    let programs: Vec<(Example, PathBuf)> = programs.collect::<Result<_>>()?;
+    let programs: Vec<(Example, Executable)> = programs.collect();
     let world = Arc::new(World::start(root, &programs)?);
 
     let watch = Watch::start(world.inventory.clone(), world.runtime.handle().clone());
@@ -82,6 +75,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let first = libtest_mimic::run(&side_by_side, prints.collect());
     let cut_off = programs
         .iter()
+        .filter(|(example, _)| is_cut_off(example))
         .map(|program| prints_after_a_cut(&world, program));
     let second = libtest_mimic::run(&side_by_side, cut_off.collect());
 
@@ -107,7 +101,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 impl World {
-    fn start(root: PathBuf, programs: &[(Example, PathBuf)]) -> Result<Self> {
+    fn start(root: PathBuf, programs: &[(Example, Executable)]) -> Result<Self> {
         let brokers = Brokers::start()?;
         let runtime = Runtime::new()?;
         let inventory = Arc::new(runtime.block_on(Inventory::new(&brokers))?);
@@ -124,7 +118,7 @@ impl World {
     }
 
     /// Runs a program, holds what it printed against its recording, and looks for what it left.
-    async fn prove(&self, example: &Example, executable: &Path) -> Result<()> {
+    async fn prove(&self, example: &Example, executable: &Executable) -> Result<()> {
         let recording = example.recording(&self.root).map_err(anyhow::Error::msg)?;
         let run = program::run(executable, self.brokers.variables(), LIMIT).await?;
         compare(
@@ -141,7 +135,7 @@ impl World {
 }
 
 /// The test that a program prints what its page shows and leaves nothing behind.
-fn prints(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Trial {
+fn prints(world: &Arc<World>, (example, executable): &(Example, Executable)) -> Trial {
     let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
     Trial::test(prints_title(&example), move || {
         check(world.runtime.block_on(world.prove(&example, &executable)))
@@ -149,7 +143,7 @@ fn prints(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Tri
 }
 
 /// The same test after a run that was killed in the middle: what that left must be no hindrance.
-fn prints_after_a_cut(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Trial {
+fn prints_after_a_cut(world: &Arc<World>, (example, executable): &(Example, Executable)) -> Trial {
     let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
     Trial::test(cut_title(&example), move || {
         check(world.runtime.block_on(async {
@@ -160,8 +154,8 @@ fn prints_after_a_cut(world: &Arc<World>, (example, executable): &(Example, Path
 }
 
 /// The tests that a program ends well when its broker does not answer as it should.
-fn with_faults(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -> Vec<Trial> {
-    let faults = Fault::of(example.system()).iter().copied();
+fn with_faults(world: &Arc<World>, (example, executable): &(Example, Executable)) -> Vec<Trial> {
+    let faults = faults_of(example).iter().copied();
     let trial = |fault: Fault| {
         let (world, example, executable) = (world.clone(), example.clone(), executable.clone());
         Trial::test(fault_title(&example, fault), move || {
@@ -175,6 +169,19 @@ fn with_faults(world: &Arc<World>, (example, executable): &(Example, PathBuf)) -
         })
     };
     faults.map(trial).collect()
+}
+
+/// Whether a run that is cut off can leave something behind: a test of `snippets/` has no broker.
+fn is_cut_off(example: &Example) -> bool {
+    example.kind != Kind::Test
+}
+
+/// The faults that an example explains itself. What a system's own tools say is not the guide's.
+fn faults_of(example: &Example) -> &'static [Fault] {
+    match example.kind {
+        Kind::Program => Fault::of(example.system()),
+        Kind::Transcript | Kind::Test => &[],
+    }
 }
 
 /// Everything that was seen in the brokers must carry the name of a program.
@@ -212,12 +219,12 @@ fn fault_title(example: &Example, fault: Fault) -> String {
 /// The titles of all tests, without starting anything.
 fn titles(examples: &[Example]) -> Vec<String> {
     let of_faults = |example: &Example| {
-        let faults = Fault::of(example.system()).iter();
+        let faults = faults_of(example).iter();
         let titles = faults.map(|fault| fault_title(example, *fault));
         titles.collect::<Vec<_>>()
     };
     let mut titles: Vec<String> = examples.iter().map(prints_title).collect();
-    titles.extend(examples.iter().map(cut_title));
+    titles.extend(examples.iter().filter(|e| is_cut_off(e)).map(cut_title));
     titles.push(NAMED.to_owned());
     titles.extend(examples.iter().flat_map(of_faults));
     titles

@@ -1,10 +1,13 @@
 //! The house in order: a program, its output and its page belong together, and each program keeps
 //! the contract that its readers rely on.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use guide::{Dependencies, examples::Example};
+use guide::{
+    Dependencies,
+    examples::{Example, Kind},
+};
 use regex::Regex;
 use tests::compare::compare;
 
@@ -47,19 +50,22 @@ fn every_output_has_a_program() -> Result<()> {
     let mut breaches = Vec::new();
     for folder in fs::read_dir(tests::root().join("snippets"))? {
         let folder = folder?;
-        let Ok(files) = fs::read_dir(folder.path().join("output")) else {
-            continue;
-        };
-        for file in files {
-            let file = file?.path();
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            let here = folder.file_name().to_string_lossy().into_owned();
-            let known = |e: &Example| e.name == name && e.crate_folder == here;
-            if !examples.iter().any(known) {
-                breaches.push(format!(
-                    "{} belongs to no program; remove it",
-                    file.display()
-                ));
+        for files in ["output", "transcripts"] {
+            let Ok(files) = fs::read_dir(folder.path().join(files)) else {
+                continue;
+            };
+            for file in files {
+                let file = file?.path();
+                let is_it = |e: &Example| {
+                    let own = ["txt", "toml"].map(|kind| tests::root().join(e.output_file(kind)));
+                    own.contains(&file) || file == snippet(e)
+                };
+                if !examples.iter().any(is_it) {
+                    breaches.push(format!(
+                        "{} belongs to no program; remove it",
+                        file.display()
+                    ));
+                }
             }
         }
     }
@@ -96,6 +102,11 @@ fn the_documents_link_to_what_is_there() -> Result<()> {
     none(breaches)
 }
 
+/// The file of an example.
+fn snippet(example: &Example) -> PathBuf {
+    tests::root().join("snippets").join(example.path())
+}
+
 #[test]
 fn every_program_keeps_the_contract() -> Result<()> {
     let shortcut = Regex::new(r"\.unwrap\(\)|\.expect\(")?;
@@ -104,22 +115,23 @@ fn every_program_keeps_the_contract() -> Result<()> {
     let mut breaches = Vec::new();
     for example in all_examples()? {
         let (name, program) = (&example.name, example.program());
-        let code = guide::rust_code_only(&program);
+        let (comment, code) = match example.kind {
+            Kind::Program | Kind::Test => ("//!", guide::rust_code_only(&program)),
+            Kind::Transcript => ("#", String::new()),
+        };
         let lines = program.lines().count();
-        let run = format!("//! Run: `cargo run --example {name}`");
+        let run = format!("\n{comment} Run: `{}`", example.run_line());
+        let says = |what: &str| program.contains(&format!("\n{comment} {what}"));
         for (kept, breach) in [
             (
                 name.starts_with(&format!("{}_", example.system().name())),
                 "name without its system's prefix",
             ),
             (
-                program.starts_with("//! "),
+                program.starts_with(&format!("{comment} ")) || says(""),
                 "no sentence at its top that says what it shows",
             ),
-            (
-                program.contains("\n//! Guarantee: "),
-                "no line `//! Guarantee:` in its header",
-            ),
+            (says("Guarantee: "), "no line `Guarantee:` in its header"),
             (
                 program.contains(&run),
                 "no line in its header that says how to run it",
@@ -127,7 +139,10 @@ fn every_program_keeps_the_contract() -> Result<()> {
             (lines <= MAX_LINES, "too long to be read"),
             (!shortcut.is_match(&code), "unwrap or expect"),
             (!glob.is_match(&code), "a glob import"),
-            (!hidden.is_match(&program), "a hidden line"),
+            (
+                code.is_empty() || !hidden.is_match(&program),
+                "a hidden line",
+            ),
         ] {
             if !kept {
                 breaches.push(format!("{}: {breach}", example.path()));

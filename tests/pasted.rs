@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use guide::{Dependencies, examples::Example};
+use guide::{
+    Dependencies,
+    examples::{Example, Kind},
+};
 
 /// One project for each distinct `cargo add` line and edition, all with one target folder, so that
 /// each dependency is compiled once.
@@ -18,7 +21,8 @@ fn a_pasted_program_compiles_in_both_editions() -> Result<()> {
     let root = tests::root();
     let dependencies = Dependencies::load(&root)?;
     let mut projects: BTreeMap<String, Vec<Example>> = BTreeMap::new();
-    for example in tests::examples(&root)? {
+    let of_rust = |example: &Example| example.kind != Kind::Transcript;
+    for example in tests::examples(&root)?.into_iter().filter(of_rust) {
         let line = dependencies.add_line(&example.program());
         projects.entry(line).or_default().push(example);
     }
@@ -70,35 +74,40 @@ impl Project {
         Ok(project)
     }
 
-    /// Puts the programs into the project, and takes out those that are gone.
+    /// Puts the programs and tests into the project, and takes out those that are gone.
     fn paste(&self, examples: &[Example]) -> Result<()> {
-        let bin = self.folder.join("src/bin");
-        for file in fs::read_dir(&bin)? {
-            let file = file?.path();
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            if !examples.iter().any(|example| example.name == name) {
-                fs::remove_file(&file)?;
+        for (kind, folder) in [(Kind::Program, "src/bin"), (Kind::Test, "tests")] {
+            let folder = self.folder.join(folder);
+            fs::create_dir_all(&folder)?;
+            let examples: Vec<_> = examples.iter().filter(|e| e.kind == kind).collect();
+            for file in fs::read_dir(&folder)? {
+                let file = file?.path();
+                let is_it = |e: &&Example| folder.join(e.file_name()) == file;
+                if !examples.iter().any(is_it) {
+                    fs::remove_file(&file)?;
+                }
             }
-        }
-        for example in examples {
-            let file = bin.join(&example.name).with_extension("rs");
-            let program = example.program();
-            // An unchanged file keeps its time, and cargo compiles nothing.
-            if fs::read_to_string(&file).is_ok_and(|before| before == program) {
-                continue;
+            for example in examples {
+                let file = folder.join(example.file_name());
+                let program = example.program();
+                // An unchanged file keeps its time, and cargo compiles nothing.
+                if fs::read_to_string(&file).is_ok_and(|before| before == program) {
+                    continue;
+                }
+                fs::write(&file, program)?;
             }
-            fs::write(&file, program)?;
         }
         Ok(())
     }
 
     fn check(&self) -> Result<()> {
-        self.run("cargo check --quiet --bins").with_context(|| {
-            format!(
-                "pasted into a project of edition {}, after `{}`",
-                self.edition, self.line
-            )
-        })
+        self.run("cargo check --quiet --bins --tests")
+            .with_context(|| {
+                format!(
+                    "pasted into a project of edition {}, after `{}`",
+                    self.edition, self.line
+                )
+            })
     }
 
     fn run(&self, line: &str) -> Result<()> {

@@ -1,5 +1,6 @@
-//! The programs that readers run, what each printed and when: `snippets/SYSTEM/examples/NAME.rs`,
-//! `output/NAME.txt` and `output/NAME.toml`.
+//! What readers run, what each printed and when: programs in `snippets/SYSTEM/examples/NAME.rs` and
+//! tests in `tests/NAME.rs` with `output/NAME.txt` and `output/NAME.toml`; command-line sessions in
+//! `transcripts/NAME.sh` with the same two files beside them.
 
 use std::{
     fs,
@@ -29,11 +30,24 @@ pub enum System {
     Sns,
 }
 
-/// A program, found by its name.
+/// What an example is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `examples/NAME.rs`, run by `cargo run --example NAME`.
+    Program,
+    /// `transcripts/NAME.sh`, a session with a system's own command-line tools.
+    Transcript,
+    /// `tests/NAME.rs`, run by `cargo test --test NAME`.
+    Test,
+}
+
+/// A program, session or test, found by its name.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// The file's name without `.rs`.
+    /// The file's name without its extension.
     pub name: String,
+    /// What it is.
+    pub kind: Kind,
     /// The folder of its crate in `snippets/`: `kafka`, `patterns`.
     pub crate_folder: String,
     system: System,
@@ -56,12 +70,12 @@ pub struct Recording {
 pub struct Record {
     /// The day of the run.
     pub recorded: Datetime,
-    /// The broker with its version: `Apache Kafka 4.4.0`.
-    pub broker: String,
+    /// The broker with its version: `Apache Kafka 4.4.0`. A test runs without one.
+    pub broker: Option<String>,
     /// The client library with its version: `rdkafka 0.39.0`.
     pub client: String,
-    /// The compiler's version: `1.95.0`.
-    pub rust: String,
+    /// The compiler's version: `1.95.0`. A command-line session has none.
+    pub rust: Option<String>,
     /// Lines that differ from run to run.
     #[serde(default)]
     pub varies: Vec<Varies>,
@@ -120,6 +134,41 @@ impl System {
     }
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Program, Self::Transcript, Self::Test];
+
+    /// The folder of its files in a crate of `snippets/`.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Program => "examples",
+            Self::Transcript => "transcripts",
+            Self::Test => "tests",
+        }
+    }
+
+    /// The extension of its files.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Program | Self::Test => "rs",
+            Self::Transcript => "sh",
+        }
+    }
+
+    /// The folder in a crate of `snippets/` of what it printed.
+    fn output_folder(self) -> &'static str {
+        match self {
+            Self::Program | Self::Test => "output",
+            Self::Transcript => "transcripts",
+        }
+    }
+
+    /// Where a file of this kind and name is in its crate.
+    fn file(self, name: &str) -> String {
+        format!("{}/{name}.{}", self.folder(), self.extension())
+    }
+}
+
 impl Record {
     /// The day of the run.
     ///
@@ -133,44 +182,55 @@ impl Record {
 }
 
 impl Example {
-    /// Finds a program in `snippets/*/examples` of the project at `root`.
+    /// Finds a program, session or test in the crates of `snippets/` of the project at `root`.
     ///
     /// # Errors
-    /// A message that says what is missing, when no crate or more than one has the program.
+    /// A message that says what is missing, when none or more than one has the name.
     pub fn find(root: &Path, name: &str) -> Result<Self, String> {
-        let file = format!("examples/{name}.rs");
-        let mut found: Vec<PathBuf> = crates(root)
-            .into_iter()
-            .filter(|folder| folder.join(&file).is_file())
-            .collect();
-        let folder = match found.len() {
-            1 => found.remove(0),
-            0 => {
-                return Err(format!(
-                    "no snippets/*/{file}; write the program or correct the name"
-                ));
+        let mut found = Vec::new();
+        for folder in crates(root) {
+            let is_there = |kind: &Kind| folder.join(kind.file(name)).is_file();
+            let kinds = Kind::ALL.into_iter().filter(is_there);
+            found.extend(kinds.map(|kind| (folder.clone(), kind)));
+        }
+        match found.as_slice() {
+            [(folder, kind)] => Self::read(folder, *kind, name),
+            [] => {
+                let files = Kind::ALL.map(|kind| kind.file(name)).join(", ");
+                Err(format!(
+                    "none of {files} in snippets/*; write it or correct the name"
+                ))
             }
-            _ => return Err(format!("several snippets/*/{file}; give each its own name")),
-        };
-        Self::read(&folder, name)
+            several => {
+                let files = several
+                    .iter()
+                    .map(|(folder, kind)| folder.join(kind.file(name)));
+                let files = files.map(|file| shown(root, &file).display().to_string());
+                let files: Vec<_> = files.collect();
+                Err(format!("{} have one name; rename one", files.join(" and ")))
+            }
+        }
     }
 
-    /// Every program in `snippets/*/examples` of the project at `root`, sorted by name.
+    /// Every program, session and test in the crates of `snippets/` of the project at `root`,
+    /// sorted by name.
     ///
     /// # Errors
-    /// A message that names the program that stands twice, belongs to no system or is a folder.
+    /// A message that names what stands twice, belongs to no system or is a folder.
     pub fn all(root: &Path) -> Result<Vec<Self>, String> {
         let mut names = Vec::new();
         for folder in crates(root) {
-            for file in files::entries(&folder.join("examples")) {
-                if file.join("main.rs").is_file() {
-                    let file = shown(root, &file).display();
-                    return Err(format!(
-                        "{file} is a folder with main.rs; write one file {file}.rs"
-                    ));
-                }
-                if file.extension().is_some_and(|e| e == "rs") {
-                    names.extend(file.file_stem().map(|n| n.to_string_lossy().into_owned()));
+            for kind in Kind::ALL {
+                for file in files::entries(&folder.join(kind.folder())) {
+                    if file.join("main.rs").is_file() {
+                        let file = shown(root, &file).display();
+                        return Err(format!(
+                            "{file} is a folder with main.rs; write one file {file}.rs"
+                        ));
+                    }
+                    if file.extension().is_some_and(|e| e == kind.extension()) {
+                        names.extend(file.file_stem().map(|n| n.to_string_lossy().into_owned()));
+                    }
                 }
             }
         }
@@ -178,10 +238,10 @@ impl Example {
         names.iter().map(|name| Self::find(root, name)).collect()
     }
 
-    fn read(folder: &Path, name: &str) -> Result<Self, String> {
+    fn read(folder: &Path, kind: Kind, name: &str) -> Result<Self, String> {
         let crate_folder = folder.file_name().unwrap_or_default().to_string_lossy();
-        let file = format!("snippets/{crate_folder}/examples/{name}.rs");
-        let source = fs::read_to_string(folder.join(format!("examples/{name}.rs")))
+        let file = format!("snippets/{crate_folder}/{}", kind.file(name));
+        let source = fs::read_to_string(folder.join(kind.file(name)))
             .map_err(|e| format!("cannot read {file}: {e}"))?;
         let system = System::of(&crate_folder, name).ok_or_else(|| {
             let prefixes = System::ALL.map(|system| format!("{}_", system.name()));
@@ -192,6 +252,7 @@ impl Example {
         })?;
         Ok(Self {
             name: name.to_owned(),
+            kind,
             crate_folder: crate_folder.into_owned(),
             system,
             source,
@@ -200,7 +261,21 @@ impl Example {
 
     /// The file relative to `snippets/`: `kafka/examples/kafka_groups.rs`.
     pub fn path(&self) -> String {
-        format!("{}/examples/{}.rs", self.crate_folder, self.name)
+        format!("{}/{}", self.crate_folder, self.kind.file(&self.name))
+    }
+
+    /// The file's name: `kafka_groups.rs`.
+    pub fn file_name(&self) -> String {
+        format!("{}.{}", self.name, self.kind.extension())
+    }
+
+    /// The command that runs it, from the root of the project.
+    pub fn run_line(&self) -> String {
+        match self.kind {
+            Kind::Program => format!("cargo run --example {}", self.name),
+            Kind::Transcript => format!("bash snippets/{}", self.path()),
+            Kind::Test => format!("cargo test --test {}", self.name),
+        }
     }
 
     /// The system it runs on.
@@ -279,9 +354,11 @@ impl Example {
         Ok(draft.varies)
     }
 
-    fn output_file(&self, extension: &str) -> String {
+    /// Where what it printed (`txt`) and the record of that (`toml`) are, from the root.
+    pub fn output_file(&self, extension: &str) -> String {
+        let folder = self.kind.output_folder();
         format!(
-            "snippets/{}/output/{}.{extension}",
+            "snippets/{}/{folder}/{}.{extension}",
             self.crate_folder, self.name
         )
     }
@@ -330,22 +407,12 @@ fn crates(root: &Path) -> Vec<PathBuf> {
     files::entries(&root.join("snippets"))
 }
 
-/// A command-line session: `snippets/SYSTEM/transcripts/NAME.sh` with what it printed in `NAME.txt`.
-///
-/// # Errors
-/// A message that says what is missing.
-pub fn transcript_output(root: &Path, name: &str) -> Result<String, String> {
-    let folders = crates(root).into_iter().map(|c| c.join("transcripts"));
-    let mut sessions = folders.filter(|folder| folder.join(format!("{name}.sh")).is_file());
-    let folder = sessions.next().ok_or_else(|| {
-        format!("no snippets/*/transcripts/{name}.sh; write it or correct the name")
-    })?;
-    fs::read_to_string(folder.join(format!("{name}.txt")))
-        .map_err(|_| format!("no output {name}.txt beside transcripts/{name}.sh; record it"))
-}
-
 fn anchor_name<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
-    let comment = line.trim().strip_prefix("//")?.trim_start();
+    let line = line.trim();
+    let comment = line
+        .strip_prefix("//")
+        .or(line.strip_prefix('#'))?
+        .trim_start();
     Some(comment.strip_prefix(kind)?.trim())
 }
 
@@ -376,6 +443,7 @@ mod tests {
     fn example(source: &str) -> Example {
         Example {
             name: "kafka_x".to_owned(),
+            kind: Kind::Program,
             crate_folder: "kafka".to_owned(),
             system: System::Kafka,
             source: source.to_owned(),

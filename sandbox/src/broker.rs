@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 
 /// The version of Apache Kafka, from Maven Central and as image.
 pub const KAFKA_VERSION: &str = "4.4.0";
+/// The version of Kafka's command-line tools from Maven Central, where those of 4.4 are missing.
+pub const KAFKA_TOOLS_VERSION: &str = "4.3.1";
 /// The oldest series of RabbitMQ that the guide holds for; its exact version is asked at run time.
 pub const RABBITMQ_SERIES: &str = "4.3";
 /// The version of LocalStack (SQS and SNS), from PyPI and as image.
 pub const LOCALSTACK_VERSION: &str = "4.12.0";
 
 /// A broker that the sandbox can start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Broker {
     Kafka,

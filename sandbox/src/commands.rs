@@ -121,6 +121,10 @@ fn print_endpoints(layout: &Layout, brokers: &[Broker]) {
         for (name, value) in variables(*broker, &PortPlan::USUAL) {
             println!("export {name}={value}");
         }
+        if *broker == Broker::Kafka && !matches!(state.by(*broker), Some(StartedBy::Docker)) {
+            let tools = kafka::tools::folder(layout);
+            println!("export PATH=\"{}:$PATH\"", tools.display());
+        }
     }
 }
 

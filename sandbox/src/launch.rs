@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::broker::Broker;
 use crate::layout::Layout;
@@ -34,25 +34,47 @@ pub(crate) fn launch(
     let folder = run.join(broker.name());
     remove_folder(&folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let process = match broker {
+        Broker::Kafka => kafka::start(layout, ports, &folder)?,
+        Broker::RabbitMq => rabbitmq::start(layout, ports, &folder)?,
+        Broker::LocalStack => localstack::start(layout, ports, &folder)?,
+    };
+    answering(broker, process, ports, &folder, start)
+}
+
+/// Starts a broker that was killed, with the data it had, and returns when it answers.
+pub(crate) fn relaunch(
+    layout: &Layout,
+    broker: Broker,
+    ports: &PortPlan,
+    run: &Path,
+) -> Result<Running> {
+    let start = Instant::now();
+    let folder = run.join(broker.name());
+    let process = match broker {
+        Broker::Kafka => kafka::start_again(layout, &folder)?,
+        Broker::RabbitMq => rabbitmq::start(layout, ports, &folder)?,
+        Broker::LocalStack => bail!("LocalStack keeps no data over a restart"),
+    };
+    answering(broker, process, ports, &folder, start)
+}
+
+fn answering(
+    broker: Broker,
+    mut process: Leashed,
+    ports: &PortPlan,
+    folder: &Path,
+    start: Instant,
+) -> Result<Running> {
     let title = broker.title();
-    let (process, version) = match broker {
-        Broker::Kafka => {
-            let mut process = kafka::start(layout, ports, &folder)?;
-            let version = await_ready(&mut process, title, || {
-                kafka::probe(ports.kafka)?;
-                kafka::version(&kafka::log(&folder))
-            })?;
-            (process, version)
-        }
-        Broker::RabbitMq => {
-            let mut process = rabbitmq::start(layout, ports, &folder)?;
-            let node = await_ready(&mut process, title, || rabbitmq::probe(ports))?;
-            (process, node.version)
-        }
+    let version = match broker {
+        Broker::Kafka => await_ready(&mut process, title, || {
+            kafka::probe(ports.kafka)?;
+            kafka::version(&kafka::log(folder))
+        })?,
+        Broker::RabbitMq => await_ready(&mut process, title, || rabbitmq::probe(ports))?.version,
         Broker::LocalStack => {
-            let mut process = localstack::start(layout, ports, &folder)?;
-            let health = await_ready(&mut process, title, || localstack::probe(ports.localstack))?;
-            (process, health.version)
+            await_ready(&mut process, title, || localstack::probe(ports.localstack))?.version
         }
     };
     progress(

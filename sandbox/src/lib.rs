@@ -44,6 +44,6 @@ mod random;
 mod ready;
 mod state;
 
-pub use broker::{Broker, KAFKA_VERSION, LOCALSTACK_VERSION, RABBITMQ_SERIES};
+pub use broker::{Broker, KAFKA_TOOLS_VERSION, KAFKA_VERSION, LOCALSTACK_VERSION, RABBITMQ_SERIES};
 pub use ports::Ports;
 pub use private::Sandbox;

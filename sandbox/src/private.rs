@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 
 use crate::broker::Broker;
 use crate::endpoints;
-use crate::launch::{Running, launch};
+use crate::kafka::tools;
+use crate::launch::{Running, launch, relaunch};
 use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::{for_each, prepare};
@@ -103,6 +104,35 @@ impl Sandbox {
             .flat_map(|running| family(running.process.pid()))
             .collect();
         listening(&pids)
+    }
+
+    /// Kills a broker, as a crash of its machine would but for the page cache, and starts it again
+    /// with its data and ports. Returns when it answers.
+    ///
+    /// # Errors
+    ///
+    /// This sandbox does not run the broker, or it does not start; then it is gone.
+    pub fn crash(&mut self, broker: Broker) -> Result<()> {
+        let position = self
+            .brokers
+            .iter()
+            .position(|running| running.broker == broker);
+        let position = position.with_context(|| format!("{} does not run", broker.title()))?;
+        self.brokers.remove(position).process.kill()?;
+        let layout = Layout::find()?;
+        self.brokers
+            .push(relaunch(&layout, broker, &self.ports, &self.folder)?);
+        self.write_state()
+    }
+
+    /// The folder with a system's own command-line tools, under their usual names. Kafka has one.
+    ///
+    /// # Errors
+    ///
+    /// The workspace is not found.
+    pub fn tools(broker: Broker) -> Result<Option<PathBuf>> {
+        let layout = Layout::find()?;
+        Ok((broker == Broker::Kafka).then(|| tools::folder(&layout)))
     }
 
     /// The file with what a broker prints, which goes when the sandbox stops.

@@ -8,6 +8,9 @@ use sandbox::{Broker, Ports, Sandbox};
 /// The variable that makes the tests use the endpoints in the environment.
 pub const USE_ENVIRONMENT: &str = "GUIDE_TEST_ENDPOINTS";
 
+/// By which a command-line session finds a system's own tools.
+const PATH: &str = "PATH";
+
 const VARIABLES: [&str; 7] = [
     "KAFKA_BOOTSTRAP_SERVERS",
     "AMQP_URL",
@@ -43,11 +46,12 @@ impl Brokers {
             return Self::of_the_environment();
         }
         let sandbox = Sandbox::start(brokers, Ports::Free)?;
-        let variables = sandbox
+        let mut variables: Vec<_> = sandbox
             .environment()
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
+        variables.push((PATH.to_owned(), path_to_tools(brokers)?));
         Ok(Self {
             sandbox: Some(sandbox),
             variables,
@@ -61,6 +65,8 @@ impl Brokers {
                 .with_context(|| format!("{USE_ENVIRONMENT}=1, but {name} is not set"))?;
             variables.push((name.to_owned(), value));
         }
+        // Kafka's own tools are expected on it.
+        variables.push((PATH.to_owned(), env::var(PATH)?));
         Ok(Self {
             sandbox: None,
             variables,
@@ -87,4 +93,16 @@ impl Brokers {
     pub fn sandbox(&self) -> Option<&Sandbox> {
         self.sandbox.as_ref()
     }
+}
+
+/// The search path with the brokers' own command-line tools before everything else.
+fn path_to_tools(brokers: &[Broker]) -> Result<String> {
+    let mut folders = Vec::new();
+    for broker in brokers {
+        folders.extend(Sandbox::tools(*broker)?);
+    }
+    let path = env::var_os(PATH).unwrap_or_default();
+    folders.extend(env::split_paths(&path));
+    let path = env::join_paths(folders)?;
+    path.into_string().ok().context("PATH is no text")
 }

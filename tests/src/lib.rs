@@ -19,7 +19,7 @@ pub fn root() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// All example programs, by name.
+/// All programs, command-line sessions and tests that readers run, by name.
 ///
 /// # Errors
 /// `snippets/` cannot be read, or two programs have the same name.

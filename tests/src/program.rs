@@ -1,4 +1,4 @@
-//! Building the example programs and running one of them.
+//! Building what readers run, and running one of them.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use guide::examples::{Example, Kind};
+use rustix::process::{Pid, Signal};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+};
 
 /// What a program did.
 #[derive(Debug)]
@@ -23,19 +28,55 @@ pub struct Run {
     pub took: Duration,
 }
 
-/// Builds the named examples, or all of the workspace if none is named, and returns their
-/// executables by name.
+/// What runs an example.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    kind: Kind,
+    /// A program or test that cargo has built, or the script of a command-line session.
+    path: PathBuf,
+}
+
+/// Builds examples and returns what runs them, by name.
 ///
 /// Always with the features of the whole workspace: others rebuild librdkafka.
-pub fn build(root: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+///
+/// # Errors
+/// One of them does not build.
+pub fn build(root: &Path, examples: &[Example]) -> Result<BTreeMap<String, Executable>> {
+    let mut executables = BTreeMap::new();
+    let mut to_build = Vec::new();
+    for example in examples {
+        let option = match example.kind {
+            Kind::Program => "--example",
+            Kind::Test => "--test",
+            Kind::Transcript => {
+                let path = root.join("snippets").join(example.path());
+                let kind = example.kind;
+                executables.insert(example.name.clone(), Executable { kind, path });
+                continue;
+            }
+        };
+        to_build.extend([option, &example.name]);
+    }
+    if !to_build.is_empty() {
+        let built = built_by_cargo(root, &to_build)?;
+        executables.extend(built.into_iter().filter(|(name, executable)| {
+            let is_it = |e: &Example| &e.name == name && e.kind == executable.kind;
+            examples.iter().any(is_it)
+        }));
+    }
+    let missing = examples.iter().find(|e| !executables.contains_key(&e.name));
+    match missing {
+        Some(example) => bail!("cargo built no {}", example.name),
+        None => Ok(executables),
+    }
+}
+
+fn built_by_cargo(root: &Path, targets: &[&str]) -> Result<Vec<(String, Executable)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--workspace", "--message-format=json"]);
-    match names {
-        [] => command.arg("--examples"),
-        names => command.args(names.iter().flat_map(|name| ["--example", name])),
-    };
-    let built = command
+    let built = Command::new(cargo)
+        .args(["build", "--workspace", "--message-format=json"])
+        .args(targets)
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()
@@ -44,17 +85,20 @@ pub fn build(root: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>>
         built.status.success(),
         "the examples do not build; cargo said why above"
     );
-    let mut executables = BTreeMap::new();
+    let mut executables = Vec::new();
     for line in String::from_utf8(built.stdout)?.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
-        if message["target"]["kind"][0] != "example" {
-            continue;
-        }
+        let kind = match message["target"]["kind"][0].as_str() {
+            Some("example") => Kind::Program,
+            Some("test") => Kind::Test,
+            _ => continue,
+        };
         if let (Some(name), Some(path)) = (
             message["target"]["name"].as_str(),
             message["executable"].as_str(),
         ) {
-            executables.insert(name.to_owned(), PathBuf::from(path));
+            let path = PathBuf::from(path);
+            executables.push((name.to_owned(), Executable { kind, path }));
         }
     }
     Ok(executables)
@@ -68,19 +112,25 @@ pub fn build(root: &Path, names: &[String]) -> Result<BTreeMap<String, PathBuf>>
 /// # Errors
 /// The program cannot be started, or it still runs at the limit.
 pub async fn run(
-    executable: &Path,
+    executable: &Executable,
     variables: &[(String, String)],
     limit: Duration,
 ) -> Result<Run> {
     let home = tempfile::tempdir()?;
     let started = Instant::now();
-    let output = command(executable, variables, home.path()).output();
-    let Ok(output) = tokio::time::timeout(limit, output).await else {
+    let child = start(executable, variables, home.path(), Stdio::piped())?;
+    let group = Group::of(&child)?;
+    let Ok(output) = tokio::time::timeout(limit, child.wait_with_output()).await else {
+        group.end(Signal::KILL);
         bail!("still runs after {} s and was ended", limit.as_secs());
     };
-    let output = output.with_context(|| format!("cannot start {}", executable.display()))?;
+    let output = output?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(Run {
-        printed: String::from_utf8_lossy(&output.stdout).into_owned(),
+        printed: match executable.kind {
+            Kind::Program | Kind::Transcript => printed,
+            Kind::Test => results(&printed),
+        },
         complained: String::from_utf8_lossy(&output.stderr).into_owned(),
         code: output.status.code(),
         took: started.elapsed(),
@@ -93,22 +143,23 @@ pub async fn run(
 /// # Errors
 /// The program prints nothing before it ends or before the limit.
 pub async fn interrupt(
-    executable: &Path,
+    executable: &Executable,
     variables: &[(String, String)],
     limit: Duration,
 ) -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut child = command(executable, variables, home.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start {}", executable.display()))?;
+    let mut child = start(executable, variables, home.path(), Stdio::null())?;
     let stdout = child.stdout.take().context("no pipe to its output")?;
     let mut first = String::new();
     let mut stdout = BufReader::new(stdout);
     let reading = stdout.read_line(&mut first);
     let read = tokio::time::timeout(limit, reading).await;
-    child.kill().await?;
+    Group::of(&child)?.end(match executable.kind {
+        Kind::Program | Kind::Test => Signal::KILL,
+        // As a terminal that is closed does it; the tools' own members of a group leave it.
+        Kind::Transcript => Signal::TERM,
+    });
+    child.wait().await?;
     ensure!(
         read.context("it printed nothing in time")?? > 0,
         "it ended without a line"
@@ -116,19 +167,54 @@ pub async fn interrupt(
     Ok(())
 }
 
-fn command(
-    executable: &Path,
+fn start(
+    executable: &Executable,
     variables: &[(String, String)],
     home: &Path,
-) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(executable);
+    complaints: Stdio,
+) -> Result<Child> {
+    let mut command = tokio::process::Command::new(&executable.path);
+    if executable.kind == Kind::Test {
+        command.arg("--test-threads=1"); // in the order of their names
+    }
     command
         .env_clear()
         .env("HOME", home)
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}", executable.path.display()))
+}
+
+/// A program with all that it has started.
+struct Group(Pid);
+
+impl Group {
+    fn of(child: &Child) -> Result<Self> {
+        let id = child.id().context("it has ended already")?;
+        Ok(Self(
+            Pid::from_raw(id.cast_signed()).context("no process has the number 0")?,
+        ))
+    }
+
+    /// The error that there is nothing left to end is none.
+    fn end(&self, signal: Signal) {
+        let _ = rustix::process::kill_process_group(self.0, signal);
+    }
+}
+
+/// The lines of a test's output that are the same in every run: `test NAME ... ok`.
+fn results(printed: &str) -> String {
+    let is_result = |line: &&str| line.starts_with("test ") && !line.starts_with("test result");
+    printed
+        .lines()
+        .filter(is_result)
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 impl Run {

@@ -3,8 +3,8 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
-use guide::examples::{Example, System, Varies};
-use sandbox::Broker;
+use guide::examples::{Example, Kind, System, Varies};
+use sandbox::{Broker, KAFKA_TOOLS_VERSION};
 
 use crate::brokers::Brokers;
 
@@ -17,48 +17,56 @@ pub fn broker(system: System) -> Broker {
     }
 }
 
-/// The client library that a system's programs use.
-fn client(system: System) -> &'static str {
-    match system {
+/// The broker that an example needs. A test of `snippets/` brings what it needs.
+pub fn needs(example: &Example) -> Option<Broker> {
+    (example.kind != Kind::Test).then(|| broker(example.system()))
+}
+
+/// The client that an example uses, with its version.
+fn client(root: &Path, example: &Example) -> Result<String> {
+    if example.kind == Kind::Transcript {
+        return Ok(format!("Kafka's command-line tools {KAFKA_TOOLS_VERSION}"));
+    }
+    let package = match example.system() {
         System::Kafka => "rdkafka",
         System::RabbitMq => "lapin",
         System::Sqs => "aws-sdk-sqs",
         System::Sns => "aws-sdk-sns",
-    }
+    };
+    Ok(format!("{package} {}", locked_version(root, package)?))
 }
 
-/// Writes `output/NAME.txt` and `output/NAME.toml`. What may vary is kept from the old record.
+/// Writes down what an example printed and the record of it. What may vary is kept from the old
+/// record.
 ///
 /// # Errors
 /// A version cannot be found out, or a file cannot be written.
 pub fn write(root: &Path, example: &Example, printed: &str, brokers: &Brokers) -> Result<()> {
-    let folder = root
-        .join("snippets")
-        .join(&example.crate_folder)
-        .join("output");
-    let varies = example.varies(root).map_err(anyhow::Error::msg)?;
-    let record = content(root, example.system(), &varies, brokers)?;
-    fs::create_dir_all(&folder)?;
+    let record = content(root, example, brokers)?;
     for (extension, text) in [("txt", printed), ("toml", &record)] {
-        let file = folder.join(&example.name).with_extension(extension);
+        let file = root.join(example.output_file(extension));
+        fs::create_dir_all(file.parent().unwrap_or(root))?;
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
 
-fn content(root: &Path, system: System, varies: &[Varies], brokers: &Brokers) -> Result<String> {
-    let broker = broker(system);
-    let broker = brokers
-        .sandbox()
-        .and_then(|sandbox| sandbox.version(broker))
-        .with_context(|| format!("{broker:?} did not say its version; record with the sandbox"))?;
-    let client = client(system);
+fn content(root: &Path, example: &Example, brokers: &Brokers) -> Result<String> {
     let today = jiff::ZonedDateTime::now().date();
-    let mut text = format!(
-        "recorded = {today}\nbroker = \"{broker}\"\nclient = \"{client} {}\"\nrust = \"{}\"\n",
-        locked_version(root, client)?,
-        rust_version()?,
-    );
+    let mut text = format!("recorded = {today}\n");
+    if let Some(broker) = needs(example) {
+        let sandbox = brokers.sandbox();
+        let version = sandbox.and_then(|sandbox| sandbox.version(broker));
+        let version = version.with_context(|| {
+            format!("{broker:?} did not say its version; record with the sandbox")
+        })?;
+        text += &format!("broker = \"{version}\"\n");
+    }
+    text += &format!("client = \"{}\"\n", client(root, example)?);
+    if example.kind != Kind::Transcript {
+        text += &format!("rust = \"{}\"\n", rust_version()?);
+    }
+    let varies = example.varies(root).map_err(anyhow::Error::msg)?;
     for Varies { line, pattern } in varies {
         let pattern = toml::Value::String(pattern.clone());
         text += &format!("\n[[varies]]\nline = {line}\npattern = {pattern}\n");

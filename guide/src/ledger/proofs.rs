@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Claim, Ledger, Run, Source};
 use crate::{
     errors::{Problem, shown},
-    examples::{self, Example, Varies},
+    examples::{Example, Kind, Varies},
     files,
     highlight::rust_code_only,
 };
@@ -84,21 +84,27 @@ impl Source {
 impl Run {
     fn check(&self, root: &Path) -> Result<(), String> {
         match (&self.example, &self.transcript, &self.test) {
-            (Some(name), None, None) => {
-                let recording = Example::find(root, name)?.recording(root)?;
-                let place = format!("the output of {name}");
-                self.check_shows(&recording.output, &place, &recording.record.varies)
-            }
-            (None, Some(name), None) => {
-                let output = examples::transcript_output(root, name)?;
-                self.check_shows(&output, &format!("the transcript {name}"), &[])
-            }
+            (Some(name), None, None) => self.check_output(root, name, Kind::Program),
+            (None, Some(name), None) => self.check_output(root, name, Kind::Transcript),
             (None, None, Some(name)) if test_exists(root, name) => Ok(()),
             (None, None, Some(name)) => Err(format!(
                 "no #[test] `{name}` in a crate of the workspace; correct the name"
             )),
             _ => Err("a run names one of example, transcript and test; correct it".to_owned()),
         }
+    }
+
+    fn check_output(&self, root: &Path, name: &str, kind: Kind) -> Result<(), String> {
+        let example = Example::find(root, name)?;
+        if example.kind != kind {
+            let path = example.path();
+            return Err(format!(
+                "`{name}` is snippets/{path}; correct the key of the run"
+            ));
+        }
+        let recording = example.recording(root)?;
+        let place = format!("the output of {name}");
+        self.check_shows(&recording.output, &place, &recording.record.varies)
     }
 
     /// Whether a whole line is `shows`, and one that is the same in every run.

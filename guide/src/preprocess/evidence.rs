@@ -158,10 +158,8 @@ fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
 fn run_html(site: &Site, page: &Page, run: &Run) -> String {
     let name = run.name();
     let code = format!("<code>{}</code>", markup::text(name));
-    let shown_on = run
-        .example
-        .as_deref()
-        .and_then(|name| site.page_that_shows(name, page));
+    let shown = run.example.as_deref().or(run.transcript.as_deref());
+    let shown_on = shown.and_then(|name| site.page_that_shows(name, page));
     let code = match shown_on {
         Some(other) if other.source == page.source => {
             format!(r##"<a href="#proof-{name}">{code}</a>"##)

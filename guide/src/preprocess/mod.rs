@@ -398,9 +398,10 @@ fn versions(shown: &[Record]) -> String {
         return String::new();
     };
     let mut versions: Vec<String> = Vec::new();
-    let brokers = shown.iter().map(|record| record.broker.clone());
+    let brokers = shown.iter().filter_map(|record| record.broker.clone());
     let clients = shown.iter().map(|record| record.client.clone());
-    let compilers = shown.iter().map(|record| format!("Rust {}", record.rust));
+    let compilers = shown.iter().filter_map(|record| record.rust.as_ref());
+    let compilers = compilers.map(|version| format!("Rust {version}"));
     for version in brokers.chain(clients).chain(compilers) {
         if !versions.contains(&version) {
             versions.push(version);

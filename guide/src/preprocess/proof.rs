@@ -1,7 +1,7 @@
 //! The proof panel: `{{#proof NAME}}` and `{{#proof NAME:ANCHOR}}`.
 
 use crate::{
-    examples::{Example, Recording},
+    examples::{Example, Kind, Recording},
     highlight, markup,
     site::Site,
 };
@@ -60,20 +60,20 @@ impl Panel {
 
     /// The panel as HTML on one line.
     pub fn html(&self, site: &Site, recording: &Recording) -> String {
-        let name = self.name();
+        let (name, file) = (self.name(), self.example.file_name());
         let system = self.example.system().name();
         if self.repeated {
             let listing = self.listing_html();
             return format!(
-                r##"<figure class="proof wide {system}" aria-label="From {name}.rs">{listing}<figcaption><a href="#proof-{name}">The whole program and what it printed</a></figcaption></figure>"##
+                r##"<figure class="proof wide {system}" aria-label="From {file}">{listing}<figcaption><a href="#proof-{name}">The whole file and what it printed</a></figcaption></figure>"##
             );
         }
         format!(
-            r#"<figure class="proof wide {system}" id="proof-{name}" aria-label="Proof: {name}.rs">{}{}{}{}{}</figure>"#,
+            r#"<figure class="proof wide {system}" id="proof-{name}" aria-label="Proof: {file}">{}{}{}{}{}</figure>"#,
             self.listing_html(),
             self.whole_file_html(),
             self.commands_html(site),
-            printed_html(name, &recording.output),
+            printed_html(&file, &recording.output),
             self.caption_html(site, recording),
         )
     }
@@ -82,17 +82,17 @@ impl Panel {
     pub fn markdown(&self, site: &Site, recording: Option<&Recording>) -> String {
         let mut text = String::new();
         if self.anchor.is_some() {
-            text += &fence("rust,ignore", &self.listing);
+            text += &fence(self.fence_info(false), &self.listing);
         }
         if self.repeated {
             return text;
         }
-        text += &fence("rust,no_run", &self.program);
-        let add = site.dependencies.add_line(&self.program);
+        text += &fence(self.fence_info(true), &self.program);
+        let add = self.add_line(site);
         if !add.is_empty() {
             text += &fence("sh", &add);
         }
-        text += &fence("sh", &self.run_line());
+        text += &fence("sh", &self.example.run_line());
         if let Some(recording) = recording {
             text += &fence("text", &recording.output);
             text += &format!("{}\n", caption(recording));
@@ -100,8 +100,37 @@ impl Panel {
         text
     }
 
-    fn run_line(&self) -> String {
-        format!("cargo run --example {}", self.name())
+    /// The commands that give an empty project what the listing needs.
+    fn add_line(&self, site: &Site) -> String {
+        match self.example.kind {
+            Kind::Program | Kind::Test => site.dependencies.add_line(&self.program),
+            Kind::Transcript => String::new(),
+        }
+    }
+
+    /// What the panel calls the file.
+    fn what(&self) -> &'static str {
+        match self.example.kind {
+            Kind::Program => "Program",
+            Kind::Transcript => "Session",
+            Kind::Test => "Test",
+        }
+    }
+
+    fn language(&self) -> &'static str {
+        match self.example.kind {
+            Kind::Program | Kind::Test => "rust",
+            Kind::Transcript => "sh",
+        }
+    }
+
+    /// What skeptic is told about a block: it compiles whole programs. Cargo compiles the tests.
+    fn fence_info(&self, whole: bool) -> &'static str {
+        match (self.example.kind, whole) {
+            (Kind::Program, true) => "rust,no_run",
+            (Kind::Program, false) | (Kind::Test, _) => "rust,ignore",
+            (Kind::Transcript, _) => "sh",
+        }
     }
 
     fn lines(&self) -> String {
@@ -118,13 +147,17 @@ impl Panel {
             Some(anchor) => (
                 "Excerpt",
                 copy(&id, "Copy whole file", "Copy whole file"),
-                format!("Excerpt {anchor} of {}.rs", self.name()),
+                format!("Excerpt {anchor} of {}", self.example.file_name()),
                 "<code>".to_owned(),
             ),
             None => (
-                "Program",
-                copy(&id, "Copy the program", "Copy"),
-                format!("Program {}.rs", self.name()),
+                self.what(),
+                copy(
+                    &id,
+                    &format!("Copy the {}", self.what().to_lowercase()),
+                    "Copy",
+                ),
+                format!("{} {}", self.what(), self.example.file_name()),
                 format!(r#"<code id="{id}">"#),
             ),
         };
@@ -134,7 +167,7 @@ impl Panel {
             markup::path(&self.example.path()),
             self.lines(),
             markup::attribute(&label),
-            highlight::listing("rust", &self.listing),
+            highlight::listing(self.language(), &self.listing),
         )
     }
 
@@ -144,16 +177,17 @@ impl Panel {
         }
         let lines = markup::count(self.program.lines().count(), "line");
         format!(
-            r#"<details><summary>The whole file, {lines}</summary><pre class="program" tabindex="0" role="region" aria-label="Program {}.rs"><code id="{}">{}</code></pre></details>"#,
-            self.name(),
+            r#"<details><summary>The whole file, {lines}</summary><pre class="program" tabindex="0" role="region" aria-label="{} {}"><code id="{}">{}</code></pre></details>"#,
+            self.what(),
+            self.example.file_name(),
             self.program_id(),
-            highlight::listing("rust", &self.program),
+            highlight::listing(self.language(), &self.program),
         )
     }
 
     fn commands_html(&self, site: &Site) -> String {
-        let add = site.dependencies.add_line(&self.program);
-        let run = self.run_line();
+        let add = self.add_line(site);
+        let run = self.example.run_line();
         let commands = [("Add", "a", add.as_str()), ("Run", "c", run.as_str())];
         let commands = commands
             .into_iter()
@@ -176,8 +210,7 @@ impl Panel {
     fn caption_html(&self, site: &Site, recording: &Recording) -> String {
         let text = markup::text(&caption(recording));
         let history = site.repository.as_ref().map(|repository| {
-            let folder = &self.example.crate_folder;
-            let file = format!("snippets/{folder}/output/{}.txt", self.name());
+            let file = self.example.output_file("txt");
             let address = markup::attribute(&format!("{repository}/commits/main/{file}"));
             format!(r#"<a href="{address}">Record and history</a>"#)
         });
@@ -196,10 +229,10 @@ fn copy(id: &str, label: &str, text: &str) -> String {
     )
 }
 
-fn printed_html(name: &str, output: &str) -> String {
+fn printed_html(file: &str, output: &str) -> String {
     let output = markup::text(output.trim_end_matches('\n'));
     format!(
-        r#"<header><b>Printed</b></header><pre class="printed" tabindex="0" role="region" aria-label="Output of {name}.rs"><samp>{output}</samp></pre>"#
+        r#"<header><b>Printed</b></header><pre class="printed" tabindex="0" role="region" aria-label="Output of {file}"><samp>{output}</samp></pre>"#
     )
 }
 
@@ -207,7 +240,8 @@ fn printed_html(name: &str, output: &str) -> String {
 fn caption(recording: &Recording) -> String {
     let record = &recording.record;
     let day = record.day().map(markup::date).unwrap_or_default();
-    let recorded = format!("Recorded {day}, {}, {}.", record.broker, record.client);
+    let broker = record.broker.as_deref().unwrap_or("no broker");
+    let recorded = format!("Recorded {day}, {broker}, {}.", record.client);
     let mut lines: Vec<_> = record.varies.iter().map(|varies| varies.line).collect();
     lines.sort_unstable();
     lines.dedup();

@@ -105,8 +105,24 @@ fn an_example_that_is_gone() {
     assert_eq!(
         said,
         [
-            "book/evidence/kafka.toml:1: `kafka-arrives`: no snippets/*/examples/kafka_gone.rs; write the \
-          program or correct the name"
+            "book/evidence/kafka.toml:1: `kafka-arrives`: none of examples/kafka_gone.rs, \
+             transcripts/kafka_gone.sh, tests/kafka_gone.rs in snippets/*; write it or correct the name"
+        ]
+    );
+}
+
+#[test]
+fn a_run_under_the_wrong_key() {
+    let said = after(
+        LEDGER,
+        "transcript = \"kafka_list\"",
+        "example = \"kafka_list\"",
+    );
+    assert_eq!(
+        said,
+        [
+            "book/evidence/kafka.toml:14: `kafka-listed`: `kafka_list` is \
+             snippets/kafka/transcripts/kafka_list.sh; correct the key of the run"
         ]
     );
 }
@@ -123,7 +139,7 @@ fn a_line_that_was_not_printed() {
     );
     let said = after(LEDGER, "shows = \"kafka-one.orders\"", "shows = \"other\"");
     assert!(
-        said[0].contains("`other` is no whole line of the transcript kafka_list;"),
+        said[0].contains("`other` is no whole line of the output of kafka_list;"),
         "{said:?}"
     );
     let said = after(LEDGER, &format!(", {SHOWN}"), "");
@@ -215,7 +231,7 @@ fn a_program_or_anchor_or_drawing_that_does_not_exist() {
         "{{#proof kafka_two}}",
         "{{#proof kafka_tow}}",
     );
-    assert!(said[0].starts_with("book/kafka/consume.md:6: no snippets/*/examples/kafka_tow.rs;"));
+    assert!(said[0].starts_with("book/kafka/consume.md:6: none of examples/kafka_tow.rs, "));
     let said = after(PRODUCE, "kafka_one:heart", "kafka_one:hart");
     assert!(
         said.contains(&"book/kafka/produce.md:8: no `// ANCHOR: hart` with its `// ANCHOR_END: hart` in \

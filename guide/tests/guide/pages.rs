@@ -96,6 +96,60 @@ fn a_whole_program_needs_no_fold_and_no_crates() {
 }
 
 #[test]
+fn a_session_is_shown_with_its_command_and_is_no_rust() {
+    let book = Book::new();
+    book.append("book/index.md", "\n{{#proof kafka_list}}\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/index.html");
+    let panel = between(&page, "<figure class=\"proof", "</figure>");
+    assert!(panel.contains("<header><b>Session</b>"), "{panel}");
+    assert!(panel.contains("bash snippets/kafka/transcripts/kafka_list.sh</code>"));
+    assert!(panel.contains("<samp>kafka-one.orders</samp>") && !panel.contains("<b>Add</b>"));
+    let marked = book.read("target/site/kafka/produce.html");
+    assert!(
+        marked.contains("href=\"../index.html#proof-kafka_list\""),
+        "{marked}"
+    );
+    let markdown = expanded_markdown(book.root()).unwrap();
+    assert!(
+        markdown
+            .iter()
+            .any(|chapter| chapter.1.contains("```sh\nkafka-topics.sh --list\n```"))
+    );
+}
+
+#[test]
+fn a_test_is_shown_with_its_command_and_compiled_by_cargo_alone() {
+    let book = Book::new();
+    book.write(
+        "snippets/kafka/tests/kafka_mock.rs",
+        "#[test]\nfn it_sends() {}\n",
+    );
+    book.write(
+        "snippets/kafka/output/kafka_mock.txt",
+        "test it_sends ... ok\n",
+    );
+    book.write(
+        "snippets/kafka/output/kafka_mock.toml",
+        "recorded = 2026-11-25\nclient = \"rdkafka 0.39.0\"\nrust = \"1.95.0\"\n",
+    );
+    book.append("book/index.md", "\n{{#proof kafka_mock}}\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/index.html");
+    let panel = between(&page, "<figure class=\"proof", "</figure>");
+    assert!(panel.contains("<header><b>Test</b>"), "{panel}");
+    assert!(panel.contains("cargo test --test kafka_mock</code>"));
+    assert!(panel.contains("<samp>test it_sends ... ok</samp>"));
+    assert!(panel.contains("Recorded 25 November 2026, no broker, rdkafka 0.39.0."));
+    let markdown = expanded_markdown(book.root()).unwrap();
+    assert!(
+        markdown
+            .iter()
+            .any(|chapter| chapter.1.contains("```rust,ignore\n#[test]\n"))
+    );
+}
+
+#[test]
 fn a_drawing_inside_a_line_is_framed_by_the_page() {
     let book = Book::new();
     book.append(

@@ -1,6 +1,6 @@
 //! The programs of a project, their records and their systems.
 
-use guide::examples::{Example, System};
+use guide::examples::{Example, Kind, System};
 
 use crate::support::Book;
 
@@ -19,14 +19,17 @@ fn all_programs_are_found_by_name() {
     let book = Book::new();
     book.write("snippets/patterns/examples/sns_order.rs", "fn main() {}");
     book.write("snippets/kafka/examples/.#kafka_two.rs", "an editor's");
+    book.write("snippets/kafka/tests/kafka_mock.rs", "");
     let all = Example::all(book.root()).unwrap();
-    let names: Vec<_> = all.iter().map(|e| (e.name.as_str(), e.system())).collect();
+    let names = all.iter().map(|e| (e.name.as_str(), e.kind, e.system()));
     assert_eq!(
-        names,
+        names.collect::<Vec<_>>(),
         [
-            ("kafka_one", System::Kafka),
-            ("kafka_two", System::Kafka),
-            ("sns_order", System::Sns)
+            ("kafka_list", Kind::Transcript, System::Kafka),
+            ("kafka_mock", Kind::Test, System::Kafka),
+            ("kafka_one", Kind::Program, System::Kafka),
+            ("kafka_two", Kind::Program, System::Kafka),
+            ("sns_order", Kind::Program, System::Sns)
         ]
     );
 }
@@ -46,7 +49,8 @@ fn programs_that_cannot_be_run_by_name() {
         ),
         (
             "snippets/sqs/examples/kafka_one.rs",
-            "several snippets/*/examples/kafka_one.rs; give each its own name",
+            "snippets/kafka/examples/kafka_one.rs and snippets/sqs/examples/kafka_one.rs have one \
+             name; rename one",
         ),
     ] {
         let book = Book::new();

@@ -1,5 +1,6 @@
 //! Apache Kafka: one node that is broker and controller, from Maven Central.
 
+pub(crate) mod tools;
 pub(crate) mod wire;
 
 use std::fs;
@@ -30,7 +31,7 @@ fn libraries(layout: &Layout) -> Prepared {
 }
 
 pub(crate) fn is_prepared(layout: &Layout) -> bool {
-    libraries(layout).is_complete() && has_archive(layout)
+    libraries(layout).is_complete() && has_archive(layout) && tools::is_prepared(layout)
 }
 
 pub(crate) fn prepare(layout: &Layout) -> Result<()> {
@@ -39,15 +40,9 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
             Broker::Kafka,
             &format!("getting Apache Kafka {KAFKA_VERSION} from Maven Central (43 MB)"),
         );
-        fs::write(draft.join("pom.xml"), POM).context("writing pom.xml")?;
-        let mut maven = leashed("mvn");
-        maven
-            // -C: a wrong checksum is an error. -ntp: no progress bars in the log.
-            .args(["-C", "-B", "-q", "-ntp", "dependency:copy-dependencies"])
-            .args(["-Dstyle.color=never", "-DoutputDirectory=libs"])
-            .current_dir(draft);
-        run(&mut maven, &draft.join("maven.log"))
+        download(draft, POM)
     })?;
+    tools::prepare(layout)?;
     if has_archive(layout) {
         return Ok(());
     }
@@ -56,6 +51,18 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
         "making the class archive, which makes it start faster",
     );
     make_archive(layout).context("making the class archive")
+}
+
+/// Gets what a pom.xml names into `libs`.
+fn download(draft: &Path, pom: &str) -> Result<()> {
+    fs::write(draft.join("pom.xml"), pom).context("writing pom.xml")?;
+    let mut maven = leashed("mvn");
+    maven
+        // -C: a wrong checksum is an error. -ntp: no progress bars in the log.
+        .args(["-C", "-B", "-q", "-ntp", "dependency:copy-dependencies"])
+        .args(["-Dstyle.color=never", "-DoutputDirectory=libs"])
+        .current_dir(draft);
+    run(&mut maven, &draft.join("maven.log"))
 }
 
 /// The archive fits one virtual machine only.
@@ -104,6 +111,11 @@ fn make_archive(layout: &Layout) -> Result<()> {
 /// Starts a broker with fresh data in `folder`; it takes seconds until it answers.
 pub(crate) fn start(layout: &Layout, ports: &PortPlan, folder: &Path) -> Result<Leashed> {
     format_storage(layout, ports, folder)?;
+    start_again(layout, folder)
+}
+
+/// Starts a broker with the data and the ports that it had in `folder`.
+pub(crate) fn start_again(layout: &Layout, folder: &Path) -> Result<Leashed> {
     let mut command = archived_machine(layout)?;
     command
         .arg("kafka.Kafka")

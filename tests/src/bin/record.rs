@@ -1,4 +1,4 @@
-//! Runs example programs against real brokers and writes down what they print.
+//! Runs what readers run against real brokers and writes down what it prints.
 
 use std::{collections::BTreeSet, path::Path, process::ExitCode, time::Duration};
 
@@ -6,15 +6,20 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use guide::examples::Example;
 use sandbox::Broker;
-use tests::{brokers::Brokers, compare::compare, program, record};
+use tests::{
+    brokers::Brokers,
+    compare::compare,
+    program::{self, Executable},
+    record,
+};
 
-/// Runs example programs against real brokers and writes down what they print.
+/// Runs what readers run against real brokers and writes down what it prints.
 ///
 /// Each program runs twice and must print the same both times, but for what the `varies` of its
 /// record allows. The brokers are started and ended by this command.
 #[derive(Parser)]
 struct Arguments {
-    /// The programs to record, as in `cargo run --example NAME`; all of them if none is named.
+    /// The programs, sessions and tests to record; all of them if none is named.
     names: Vec<String>,
 }
 
@@ -33,22 +38,20 @@ fn record_all(names: &[String]) -> Result<()> {
     let mut examples = tests::examples(&root)?;
     for name in names {
         let known = examples.iter().any(|example| &example.name == name);
-        ensure!(known, "there is no snippets/*/examples/{name}.rs");
+        ensure!(
+            known,
+            "there is no program, session or test {name} in snippets/"
+        );
     }
     if !names.is_empty() {
         examples.retain(|example| names.contains(&example.name));
     }
-    let executables = program::build(&root, names)?;
-    let needed: BTreeSet<Broker> = examples
-        .iter()
-        .map(|e| record::broker(e.system()))
-        .collect();
-    let brokers = Brokers::start_these(&Vec::from_iter(needed))?;
+    let executables = program::build(&root, &examples)?;
     let runtime = tokio::runtime::Runtime::new()?;
+    let needed: BTreeSet<Broker> = examples.iter().filter_map(record::needs).collect();
+    let brokers = Brokers::start_these(&Vec::from_iter(needed))?;
     for example in examples {
-        let executable = executables
-            .get(&example.name)
-            .with_context(|| format!("cargo built no {}", example.name))?;
+        let executable = &executables[&example.name];
         runtime
             .block_on(record_one(&root, &example, executable, &brokers))
             .with_context(|| format!("{} was not recorded", example.name))?;
@@ -60,7 +63,7 @@ fn record_all(names: &[String]) -> Result<()> {
 async fn record_one(
     root: &Path,
     example: &Example,
-    executable: &Path,
+    executable: &Executable,
     brokers: &Brokers,
 ) -> Result<()> {
     let limit = Duration::from_secs(120);
@@ -72,10 +75,10 @@ async fn record_one(
         .succeeded()?;
     let varies = example.varies(root).map_err(anyhow::Error::msg)?;
     compare(&first, &second, &varies).with_context(|| {
-        let name = &example.name;
+        let record = example.output_file("toml");
         format!(
             "two runs differ; make the program print the same, or put a line such as \
-             varies = [{{ line = 2, pattern = \"id [0-9a-f]+\" }}] into output/{name}.toml"
+             varies = [{{ line = 2, pattern = \"id [0-9a-f]+\" }}] into {record}"
         )
     })?;
     record::write(root, example, &first, brokers)
