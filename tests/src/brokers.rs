@@ -89,6 +89,17 @@ impl Brokers {
             .with_context(|| format!("the brokers set no {name}"))
     }
 
+    /// Kills a broker and starts it again with its data, on its port.
+    ///
+    /// # Errors
+    /// The broker is not this sandbox's, or it does not start.
+    pub fn crash(&mut self, broker: Broker) -> Result<()> {
+        let sandbox = self.sandbox.as_mut();
+        sandbox
+            .context("only a broker of the tests' own may be killed")?
+            .crash(broker)
+    }
+
     /// The sandbox, if the brokers were started here.
     pub fn sandbox(&self) -> Option<&Sandbox> {
         self.sandbox.as_ref()

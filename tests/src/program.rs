@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use guide::examples::{Example, Kind};
 use rustix::process::{Pid, Signal};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::Child,
 };
 
@@ -133,6 +133,48 @@ pub async fn run(
         },
         complained: String::from_utf8_lossy(&output.stderr).into_owned(),
         code: output.status.code(),
+        took: started.elapsed(),
+    })
+}
+
+/// Runs a program and lets `event` happen as soon as it has printed its first line.
+///
+/// # Errors
+/// The program prints nothing, the event fails, or the program still runs at the limit.
+pub async fn run_through(
+    executable: &Executable,
+    variables: &[(String, String)],
+    limit: Duration,
+    event: impl FnOnce() -> Result<()>,
+) -> Result<Run> {
+    let home = tempfile::tempdir()?;
+    let started = Instant::now();
+    let mut child = start(executable, variables, home.path(), Stdio::piped())?;
+    let group = Group::of(&child)?;
+    let mut stdout = BufReader::new(child.stdout.take().context("no pipe to its output")?);
+    let mut stderr = child.stderr.take().context("no pipe to its complaints")?;
+    let (mut printed, mut complained) = (String::new(), String::new());
+    let first = tokio::time::timeout(limit, stdout.read_line(&mut printed)).await;
+    ensure!(
+        first.context("it printed nothing in time")?? > 0,
+        "it ended without a line"
+    );
+    tokio::task::block_in_place(event)?;
+    let ended = async {
+        tokio::try_join!(
+            stdout.read_to_string(&mut printed),
+            stderr.read_to_string(&mut complained),
+        )?;
+        child.wait().await
+    };
+    let Ok(status) = tokio::time::timeout(limit, ended).await else {
+        group.end(Signal::KILL);
+        bail!("still runs after {} s and was ended", limit.as_secs());
+    };
+    Ok(Run {
+        printed,
+        complained,
+        code: status?.code(),
         took: started.elapsed(),
     })
 }
