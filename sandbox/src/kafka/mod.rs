@@ -187,7 +187,7 @@ fn virtual_machine(layout: &Layout) -> Result<Command> {
     let java = java().context("no Java on the path")?;
     let mut command = isolated(java);
     command
-        .args(["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .args(["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC"])
         .args(["-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true"])
         .args([
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
