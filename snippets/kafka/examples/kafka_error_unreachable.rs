@@ -23,7 +23,10 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
 };
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::mpsc,
+    time::{self, Instant},
+};
 
 const TOPIC: &str = "kafka-error-unreachable.orders";
 
@@ -92,6 +95,7 @@ async fn produce(what: &str, address: &str) -> Result<()> {
     let producer: FutureProducer<Reasons> = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("message.timeout.ms", "2000")
+        .set_log_level(RDKafkaLogLevel::Info)
         .create_with_context(Reasons(sender))?;
     println!("{what}");
     let order: FutureRecord<'_, str, str> = FutureRecord::to(TOPIC).payload("order 1: placed");
@@ -99,9 +103,10 @@ async fn produce(what: &str, address: &str) -> Result<()> {
         Ok(_) => bail!("{what}: delivered"),
         Err((error, _)) => println!("  report:   {error}"),
     }
+    let deadline = Instant::now() + Duration::from_secs(20);
     let mut first = BTreeMap::new(); // reason of each kind
     while !first.contains_key("log:      FAIL") || !reasons.is_empty() {
-        let said = time::timeout(Duration::from_secs(20), reasons.recv()).await;
+        let said = time::timeout_at(deadline, reasons.recv()).await;
         let (kind, reason) = said.context("no reason within 20 s")?.context("no more")?;
         first.entry(kind).or_insert(reason);
     }

@@ -1,0 +1,156 @@
+//! A consumer pauses its partitions while the work behind it is full, and stays in its group.
+//!
+//! Guarantee: no more than the channel holds waits in memory, and the member keeps polling, so it
+//! is not thrown out. Holds however slow the worker is; the order within a partition stays.
+//!
+//! Run: `cargo run --example kafka_pause`
+
+use std::{env, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::{
+    ClientConfig, Message,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{Consumer, StreamConsumer},
+    error::RDKafkaErrorCode,
+    message::OwnedMessage,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::{Instant, sleep, sleep_until},
+};
+
+const TOPIC: &str = "kafka-pause.photos";
+const GROUPS: [&str; 1] = ["kafka-pause.thumbnails"];
+const PHOTOS: usize = 10;
+const ROOM: usize = 2;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &brokers);
+
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    // Blocks the thread; nothing else runs on it yet.
+    admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(5))
+        .with_context(|| {
+            format!(
+                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+                 or cargo run --bin sandbox -- up"
+            )
+        })?;
+    remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
+    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+        created.map_err(|(_, code)| code)?;
+    }
+    upload(&config).await?;
+    let consumed = consume(&config).await;
+    let cleaned = clean_up(&admin).await;
+    consumed.and(cleaned)
+}
+
+async fn consume(config: &ClientConfig) -> Result<()> {
+    let consumer: StreamConsumer = config
+        .clone()
+        .set("group.id", GROUPS[0])
+        .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", "6000")
+        .create()?;
+    consumer.subscribe(&[TOPIC])?;
+
+    let (photos, waiting) = mpsc::channel(ROOM);
+    let worker = tokio::spawn(shrink(waiting));
+    let (mut read, mut pauses) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // ANCHOR: pause
+    let mut held: Option<OwnedMessage> = None; // read, and no room for it yet
+    while read < PHOTOS || held.is_some() {
+        tokio::select! {
+            room = photos.reserve(), if held.is_some() => {
+                room?.send(held.take().context("nothing is held")?);
+                consumer.resume(&consumer.assignment()?)?;
+            }
+            // Also polled while it is paused: that keeps the member in the group.
+            photo = consumer.recv() => {
+                ensure!(held.is_none(), "a paused partition gave a record");
+                read += 1;
+                match photos.try_send(photo?.detach()) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(photo)) => {
+                        held = Some(photo);
+                        consumer.pause(&consumer.assignment()?)?;
+                        pauses += 1;
+                    }
+                    Err(TrySendError::Closed(_)) => bail!("the worker has ended"),
+                }
+            }
+            () = sleep_until(deadline) => bail!("{read} photos within 60 s"),
+        }
+    }
+    // ANCHOR_END: pause
+    drop(photos); // the worker ends when the channel is empty
+    let done = worker.await??;
+    println!(
+        "room for {ROOM}: paused and resumed {}",
+        match pauses {
+            0 => "never",
+            _ => "again and again",
+        }
+    );
+    println!("shrunk, in this order: {done:?}");
+    Ok(())
+}
+
+/// Takes 50 ms for each photo.
+async fn shrink(mut photos: mpsc::Receiver<OwnedMessage>) -> Result<Vec<i64>> {
+    let mut done = Vec::new();
+    while let Some(photo) = photos.recv().await {
+        sleep(Duration::from_millis(50)).await; // the work
+        done.push(photo.offset());
+    }
+    Ok(done)
+}
+
+async fn upload(config: &ClientConfig) -> Result<()> {
+    let producer: FutureProducer = config
+        .clone()
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "10000")
+        .create()?;
+    for number in 0..PHOTOS {
+        let photo = format!("photo {number}");
+        let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(&photo);
+        let sent = producer.send(record, Timeout::Never).await;
+        sent.map_err(|(error, _)| error)?;
+    }
+    println!("{PHOTOS} photos in {TOPIC}");
+    Ok(())
+}
+
+/// Removes the topic and the groups, of which some may never have come to be.
+async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((group, code)) => bail!("cannot delete {group}: {code}"),
+        }
+    }
+    remove_topic(admin).await
+}
+
+async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
+        }
+    }
+    Ok(())
+}

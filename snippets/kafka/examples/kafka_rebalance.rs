@@ -1,0 +1,172 @@
+//! What a member gives up when another joins: eager, cooperative and KIP-848 rebalances.
+//!
+//! Guarantee: a cooperative or KIP-848 rebalance takes from a member only the partitions that
+//! move; an eager one takes all first. Holds when every member of the group has the same setting.
+//!
+//! Run: `cargo run --example kafka_rebalance`
+
+use std::{
+    env,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer},
+    error::RDKafkaErrorCode,
+};
+use tokio::time::{Instant, timeout};
+
+const TOPIC: &str = "kafka-rebalance.orders";
+const PARTITIONS: usize = 4;
+const GROUPS: [&str; 3] = [
+    "kafka-rebalance.eager",
+    "kafka-rebalance.cooperative",
+    "kafka-rebalance.kip-848",
+];
+
+/// Notes what a member is told to give up and what it is given.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl ClientContext for Notes {}
+
+// ANCHOR: notes
+impl ConsumerContext for Notes {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, change: &Rebalance<'_>) {
+        let note = match change {
+            Rebalance::Assign(partitions) if partitions.count() == 0 => return,
+            Rebalance::Revoke(partitions) => format!("gives up {}", partitions.count()),
+            Rebalance::Assign(partitions) => format!("gets {}", partitions.count()),
+            Rebalance::Error(error) => format!("fails: {error}"),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(note);
+    }
+}
+// ANCHOR_END: notes
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &brokers);
+
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    // Blocks the thread; nothing else runs on it yet.
+    admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(5))
+        .with_context(|| {
+            format!(
+                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+                 or cargo run --bin sandbox -- up"
+            )
+        })?;
+    remove_topic(&admin).await?; // left by a run that was cut off
+    let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
+    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+        created.map_err(|(_, code)| code)?;
+    }
+    let shown = show(&config).await;
+    let cleaned = clean_up(&admin).await;
+    shown.and(cleaned)
+}
+
+async fn show(config: &ClientConfig) -> Result<()> {
+    println!("{TOPIC}, {PARTITIONS} partitions: the first member has all, a second joins");
+    eprintln!("KIP-848 takes about 10 s: a change of plan is told with a heartbeat, every 5 s");
+    // ANCHOR: protocols
+    let mut eager = config.clone();
+    eager.set("group.id", GROUPS[0]); // the default: range or round-robin
+
+    let mut cooperative = config.clone();
+    cooperative.set("group.id", GROUPS[1]);
+    cooperative.set("partition.assignment.strategy", "cooperative-sticky");
+
+    let mut kip_848 = config.clone();
+    kip_848.set("group.id", GROUPS[2]);
+    kip_848.set("group.protocol", "consumer");
+    // ANCHOR_END: protocols
+
+    for classic in [&mut eager, &mut cooperative] {
+        classic.set("session.timeout.ms", "6000"); // KIP-848 has it in the broker
+    }
+    let (eager, cooperative, kip_848) = tokio::try_join!(
+        second_joins(&eager),
+        second_joins(&cooperative),
+        second_joins(&kip_848)
+    )?;
+    println!("eager: the first {eager}");
+    println!("cooperative: the first {cooperative}");
+    println!("KIP-848: the first {kip_848}");
+    Ok(())
+}
+
+/// Returns what the first member of a group went through when a second joined.
+async fn second_joins(config: &ClientConfig) -> Result<String> {
+    let mut members = vec![join(config)?];
+    settle(&members).await?;
+    let notes = &members[0].context().0;
+    notes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+
+    members.push(join(config)?);
+    settle(&members).await?;
+    let notes = &members[0].context().0;
+    let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(notes.join(", "))
+}
+
+fn join(config: &ClientConfig) -> Result<StreamConsumer<Notes>> {
+    let consumer: StreamConsumer<Notes> = config.create_with_context(Notes::default())?;
+    consumer.subscribe(&[TOPIC])?;
+    Ok(consumer)
+}
+
+/// Polls until every member has its share of the partitions.
+async fn settle(members: &[StreamConsumer<Notes>]) -> Result<()> {
+    let share = PARTITIONS / members.len();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut settled = true;
+        for member in members {
+            // A member takes part in a rebalance only while it polls.
+            let _ = timeout(Duration::from_millis(20), member.recv()).await;
+            settled &= member.assignment()?.count() == share;
+        }
+        if settled {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the group did not settle within 60 s"
+        );
+    }
+}
+
+/// Removes the topic and the groups, of which some may never have come to be.
+async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((group, code)) => bail!("cannot delete {group}: {code}"),
+        }
+    }
+    remove_topic(admin).await
+}
+
+async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
+        }
+    }
+    Ok(())
+}
