@@ -6,10 +6,10 @@
 //! Run: `cargo run --example kafka_error_unreachable`
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     env,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     thread,
     time::Duration,
 };
@@ -17,10 +17,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rdkafka::{
     ClientConfig, ClientContext,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::AdminClient,
     client::DefaultClientContext,
     config::RDKafkaLogLevel,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::KafkaError,
     producer::{FutureProducer, FutureRecord},
 };
 use tokio::{
@@ -31,22 +31,17 @@ use tokio::{
 const TOPIC: &str = "kafka-error-unreachable.orders";
 
 // ANCHOR: reasons
-/// Passes on what the client says on its own account: errors, and failures in its log.
-struct Reasons(mpsc::UnboundedSender<(String, String)>);
+/// Passes on what the client says on its own account.
+struct Reasons(mpsc::UnboundedSender<(&'static str, String)>);
 
 impl ClientContext for Reasons {
-    fn error(&self, error: KafkaError, reason: &str) {
-        let _ended = self
-            .0
-            .send((format!("callback: {error}"), reason.to_owned()));
+    fn error(&self, error: KafkaError, _: &str) {
+        let _ended = self.0.send(("callback", error.to_string()));
     }
 
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            let _ended = self
-                .0
-                .send(("log:      FAIL".to_owned(), message.to_owned()));
-        }
+    fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
+        let (_thread, message) = message.split_once("]: ").unwrap_or(("", message));
+        let _ended = self.0.send(("log", message.to_owned()));
     }
 }
 // ANCHOR_END: reasons
@@ -59,7 +54,7 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    let metadata = admin
+    admin
         .inner()
         .fetch_metadata(None, Duration::from_secs(5))
         .with_context(|| {
@@ -68,28 +63,15 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
             )
         })?;
-    let broker = metadata.brokers().first().context("no broker is alive")?;
 
-    remove_topic(&admin).await?; // left by a run that was cut off
-    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
-        created.map_err(|(_, code)| code)?;
-    }
-    let tried = try_all(broker.host(), broker.port()).await;
-    let cleaned = remove_topic(&admin).await;
-    tried.and(cleaned)
-}
-
-async fn try_all(host: &str, port: i32) -> Result<()> {
     produce("nothing listens", &closed()?).await?;
     produce("the name is not known", "kafka.invalid:9092").await?;
     produce("the connection is closed, as at a TLS port", &answer(b"")?).await?;
     let http = answer(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
-    produce("a web server listens", &http).await?;
-    let misled = mislead(host, port, &closed()?)?;
-    produce("the broker advertises another address", &misled).await
+    produce("a web server listens", &http).await
 }
 
+/// Sends an order to the address and prints what the client says about it.
 async fn produce(what: &str, address: &str) -> Result<()> {
     let (sender, mut reasons) = mpsc::unbounded_channel();
     let producer: FutureProducer<Reasons> = ClientConfig::new()
@@ -97,22 +79,27 @@ async fn produce(what: &str, address: &str) -> Result<()> {
         .set("message.timeout.ms", "2000")
         .set_log_level(RDKafkaLogLevel::Info)
         .create_with_context(Reasons(sender))?;
-    println!("{what}");
     let order: FutureRecord<'_, str, str> = FutureRecord::to(TOPIC).payload("order 1: placed");
     match producer.send(order, Duration::ZERO).await {
         Ok(_) => bail!("{what}: delivered"),
-        Err((error, _)) => println!("  report:   {error}"),
+        Err((error, _)) => println!("{what}\n  report:   {error}"),
     }
     let deadline = Instant::now() + Duration::from_secs(20);
-    let mut first = BTreeMap::new(); // reason of each kind
-    while !first.contains_key("log:      FAIL") || !reasons.is_empty() {
+    let (mut logged, mut errors) = (None, BTreeSet::new());
+    while logged.is_none() || !reasons.is_empty() {
         let said = time::timeout_at(deadline, reasons.recv()).await;
-        let (kind, reason) = said.context("no reason within 20 s")?.context("no more")?;
-        first.entry(kind).or_insert(reason);
+        match said.context("nothing logged within 20 s")? {
+            Some(("log", reason)) => logged = logged.or(Some(reason)), // the first
+            Some((_, error)) => drop(errors.insert(error)),
+            None => bail!("the client is gone"),
+        }
     }
-    for (kind, reason) in first {
-        println!("  {kind}\n      {reason}");
-    }
+    errors
+        .iter()
+        .for_each(|error| println!("  callback: {error}"));
+    logged
+        .iter()
+        .for_each(|reason| println!("  log:      {reason}"));
     Ok(())
 }
 
@@ -132,56 +119,4 @@ fn answer(reply: &'static [u8]) -> io::Result<String> {
         }
     });
     Ok(address)
-}
-
-/// The broker with a wrong `advertised.listeners`: passes everything on, but where the broker
-/// names its port, puts that of `wrong`.
-fn mislead(host: &str, port: i32, wrong: &str) -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    let (_, wrong) = wrong.rsplit_once(':').context("no port")?;
-    let wrong: i32 = wrong.parse()?;
-    let real = format!("{host}:{port}");
-    let named = [host.as_bytes(), &port.to_be_bytes()].concat();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(broker) = TcpStream::connect(&real) else {
-                return;
-            };
-            if let (Ok(mut from), Ok(mut to)) = (client.try_clone(), broker.try_clone()) {
-                thread::spawn(move || io::copy(&mut from, &mut to));
-            }
-            let named = named.clone();
-            thread::spawn(move || pass_on(broker, client, &named, wrong));
-        }
-    });
-    Ok(address)
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, named: &[u8], wrong: i32) -> io::Result<()> {
-    let mut buffer = [0; 65536];
-    loop {
-        let length = from.read(&mut buffer)?;
-        if length == 0 {
-            return Ok(());
-        }
-        let answer = &mut buffer[..length];
-        for at in 0..length.saturating_sub(named.len() - 1) {
-            if answer[at..].starts_with(named) {
-                answer[at + named.len() - 4..at + named.len()]
-                    .copy_from_slice(&wrong.to_be_bytes());
-            }
-        }
-        to.write_all(answer)?;
-    }
-}
-
-async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
-    }
-    Ok(())
 }

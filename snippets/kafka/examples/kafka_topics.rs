@@ -1,0 +1,106 @@
+//! Creates topics, lists their partitions with leader and replicas, and deletes them.
+//!
+//! Guarantee: once the answer is there, the topic is known to the broker that gave it. Holds for
+//! each topic by itself: one call can create some and refuse others.
+//!
+//! Run: `cargo run --example kafka_topics`
+
+use std::{env, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    error::RDKafkaErrorCode,
+};
+
+const ORDERS: &str = "kafka-topics.orders";
+const POSITIONS: &str = "kafka-topics.truck-positions";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &brokers);
+
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    // Blocks the thread; nothing else runs on it yet.
+    admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(5))
+        .with_context(|| {
+            format!(
+                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+                 or cargo run --bin sandbox -- up"
+            )
+        })?;
+    remove_topics(&admin).await?; // left by a run that was cut off
+    let shown = show(&admin).await;
+    remove_topics(&admin).await?;
+    shown
+}
+
+async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    // ANCHOR: create
+    let orders = NewTopic::new(ORDERS, 1, TopicReplication::Fixed(1));
+    let positions =
+        NewTopic::new(POSITIONS, 3, TopicReplication::Fixed(1)).set("retention.ms", "86400000"); // one day; the default is a week
+    let named_wrongly = NewTopic::new("kafka-topics.two words", 1, TopicReplication::Fixed(1));
+    let again = NewTopic::new(ORDERS, 5, TopicReplication::Fixed(1));
+
+    println!("create:");
+    for topics in [vec![&orders, &positions, &named_wrongly], vec![&again]] {
+        // The call succeeds even if no topic was created: each has a result of its own.
+        for created in admin.create_topics(topics, &AdminOptions::new()).await? {
+            match created {
+                Ok(topic) => println!("  {topic}: created"),
+                Err((topic, code)) => println!("  {topic}: {code}"),
+            }
+        }
+    }
+    // ANCHOR_END: create
+
+    println!("list:");
+    for topic in [ORDERS, POSITIONS] {
+        let metadata = admin
+            .inner()
+            .fetch_metadata(Some(topic), Duration::from_secs(5))?;
+        let topic = metadata.topics().first().context("no answer")?;
+        println!(
+            "  {}, partitions: {}",
+            topic.name(),
+            topic.partitions().len()
+        );
+        for p in topic.partitions() {
+            let (leader, replicas, in_sync) = (p.leader(), p.replicas(), p.isr());
+            let number = p.id();
+            println!("    {number}: leader {leader}, replicas {replicas:?}, in sync {in_sync:?}");
+        }
+    }
+
+    println!("delete:");
+    for deleted in admin
+        .delete_topics(&[ORDERS, "kafka-topics.gone"], &AdminOptions::new())
+        .await?
+    {
+        match deleted {
+            Ok(topic) => println!("  {topic}: deleted"),
+            Err((topic, code)) => println!("  {topic}: {code}"),
+        }
+    }
+    Ok(())
+}
+
+async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin
+        .delete_topics(&[ORDERS, POSITIONS], &AdminOptions::new())
+        .await?
+    {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
+        }
+    }
+    Ok(())
+}
