@@ -15,7 +15,7 @@ use crate::progress::progress;
 const POM: &str = include_str!("../../recipes/kafka-tools.pom.xml");
 
 /// A command and its class.
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 12] = [
     ("kafka-configs.sh", "kafka.admin.ConfigCommand"),
     (
         "kafka-console-consumer.sh",
@@ -44,6 +44,10 @@ const COMMANDS: [(&str, &str); 11] = [
     (
         "kafka-get-offsets.sh",
         "org.apache.kafka.tools.GetOffsetShell",
+    ),
+    (
+        "kafka-metadata-quorum.sh",
+        "org.apache.kafka.tools.MetadataQuorumCommand",
     ),
     (
         "kafka-producer-perf-test.sh",

@@ -53,7 +53,9 @@ impl ProducerContext for Failures {
 fn experiment(c: &mut ClientConfig, var: &str) {
     if let Ok(x) = env::var(var) {
         for kv in x.split(',').filter(|s| !s.is_empty()) {
-            if let Some((k, v)) = kv.split_once('=') { c.set(k, v); }
+            if let Some((k, v)) = kv.split_once('=') {
+                c.set(k, v);
+            }
         }
     }
 }
@@ -98,7 +100,8 @@ async fn main() -> Result<()> {
 
 fn threaded(config: &ClientConfig, records: usize) -> Result<()> {
     let mut config = config.clone();
-    config.set("enable.idempotence", "true")
+    config
+        .set("enable.idempotence", "true")
         .set("message.timeout.ms", "60000");
     experiment(&mut config, "XP");
     let failures = Failures::default();
@@ -120,10 +123,14 @@ fn threaded(config: &ClientConfig, records: usize) -> Result<()> {
 
 async fn futures(config: &ClientConfig, records: usize) -> Result<()> {
     let mut config = config.clone();
-    config.set("enable.idempotence", "true")
+    config
+        .set("enable.idempotence", "true")
         .set("message.timeout.ms", "60000");
     experiment(&mut config, "XF");
-    let n: usize = env::var("XN").ok().and_then(|n| n.parse().ok()).unwrap_or(IN_FLIGHT);
+    let n: usize = env::var("XN")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(IN_FLIGHT);
     let producer: FutureProducer = config.create()?;
     let mut waiting = VecDeque::with_capacity(n);
     for _ in 0..records {
@@ -144,7 +151,8 @@ async fn futures(config: &ClientConfig, records: usize) -> Result<()> {
 
 fn consume(config: &ClientConfig, records: usize) -> Result<()> {
     let mut config = config.clone();
-    config.set("group.id", GROUP)
+    config
+        .set("group.id", GROUP)
         .set("auto.offset.reset", "earliest")
         .set("session.timeout.ms", "6000");
     experiment(&mut config, "XC");
@@ -155,7 +163,13 @@ fn consume(config: &ClientConfig, records: usize) -> Result<()> {
     let mut last = Instant::now();
     while read < records {
         match consumer.poll(Duration::from_secs(1)) {
-            Some(m) => {bytes += m?.payload_len(); read += 1; if read%1000==0 {last = Instant::now();}}
+            Some(m) => {
+                bytes += m?.payload_len();
+                read += 1;
+                if read % 1000 == 0 {
+                    last = Instant::now();
+                }
+            }
             None => ensure!(last.elapsed() < Duration::from_secs(30), "nothing"),
         }
     }

@@ -1,0 +1,173 @@
+//! A small service with one producer, shared by all its tasks, and one consumer for its group.
+//!
+//! Guarantee: at least once: an order's offset is stored when its invoice is acknowledged. Holds for
+//! every clone of the producer: they are handles to one client with one set of connections.
+//!
+//! Run: `cargo run --example kafka_service`
+
+use std::{env, future::Future, pin::pin, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rdkafka::{
+    ClientConfig, Message,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{CommitMode, Consumer, StreamConsumer},
+    error::RDKafkaErrorCode,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use tokio::{
+    signal,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+const ORDERS: &str = "kafka-service.orders";
+const INVOICES: &str = "kafka-service.invoices";
+const GROUPS: [&str; 1] = ["kafka-service.billing"];
+const REQUESTS: u32 = 20;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &brokers);
+
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    // Blocks the thread; nothing else runs on it yet.
+    admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(5))
+        .with_context(|| {
+            format!(
+                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+                 or cargo run --bin sandbox -- up"
+            )
+        })?;
+    remove_topics(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let topics = [ORDERS, INVOICES].map(|t| NewTopic::new(t, 1, TopicReplication::Fixed(1)));
+    for created in admin.create_topics(&topics, &AdminOptions::new()).await? {
+        created.map_err(|(_, code)| code)?;
+    }
+    let shown = show(&config).await;
+    let cleaned = clean_up(&admin).await;
+    shown.and(cleaned)
+}
+
+async fn show(config: &ClientConfig) -> Result<()> {
+    let producer = connect(config)?; // once, when the service starts
+    place_order(producer.clone(), 0).await?; // the first record opens the connection
+    let shared = serve(|number| place_order(producer.clone(), number)).await?;
+    println!("{REQUESTS} requests at once, one shared producer: all placed");
+
+    let own = serve(|number| {
+        let config = config.clone();
+        async move { place_order(connect(&config)?, number).await }
+    });
+    let own = own.await?.as_secs_f64();
+    println!("{REQUESTS} requests at once, a producer for each: all placed");
+    println!(
+        "a producer for each took {:.0} times as long",
+        own / shared.as_secs_f64()
+    );
+
+    println!(
+        "{} invoices written for them",
+        bill(config, &producer).await?
+    );
+    Ok(())
+}
+
+// ANCHOR: shared
+/// A request handler. Its producer is a clone: a reference count, and no connection.
+async fn place_order(producer: FutureProducer, number: u32) -> Result<()> {
+    let order = format!("order {number}");
+    send(&producer, ORDERS, &order).await
+}
+
+/// The service's one consumer: an invoice for each order, until it is told to stop.
+async fn bill(config: &ClientConfig, producer: &FutureProducer) -> Result<u32> {
+    let consumer: StreamConsumer = config
+        .clone()
+        .set("group.id", GROUPS[0])
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.offset.store", "false")
+        .set("session.timeout.ms", "6000")
+        .create()?;
+    consumer.subscribe(&[ORDERS])?;
+    let mut billed = 0;
+    let mut stop = pin!(signal::ctrl_c());
+    while billed < 2 * REQUESTS + 1 {
+        let order = tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            order = consumer.recv() => order?,
+            () = sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
+        };
+        let text = order.payload_view::<str>().context("no payload")??;
+        send(producer, INVOICES, &format!("invoice for {text}")).await?;
+        consumer.store_offset_from_message(&order)?;
+        billed += 1;
+    }
+    if billed > 0 {
+        consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs any more
+    }
+    Ok(billed)
+}
+// ANCHOR_END: shared
+
+/// Handles all requests at the same time, as a web server does, and returns how long that took.
+async fn serve<F>(handle: impl Fn(u32) -> F) -> Result<Duration>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let started = Instant::now();
+    let mut requests = JoinSet::new();
+    for number in 1..=REQUESTS {
+        requests.spawn(handle(number));
+    }
+    while let Some(request) = requests.join_next().await {
+        request??;
+    }
+    Ok(started.elapsed())
+}
+
+fn connect(config: &ClientConfig) -> Result<FutureProducer> {
+    Ok(config
+        .clone()
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "10000")
+        .create()?)
+}
+
+async fn send(producer: &FutureProducer, topic: &str, text: &str) -> Result<()> {
+    let record: FutureRecord<str, _> = FutureRecord::to(topic).payload(text);
+    let sent = producer.send(record, Timeout::Never).await;
+    sent.map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+/// Removes the topics and the group.
+async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((group, code)) => bail!("cannot delete {group}: {code}"),
+        }
+    }
+    remove_topics(admin).await
+}
+
+async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin
+        .delete_topics(&[ORDERS, INVOICES], &AdminOptions::new())
+        .await?
+    {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Tests a producer and a consumer on librdkafka's MockCluster, without a broker.
+//!
+//! Guarantee: the client is the real one and the protocol too; the broker is a stand-in inside the
+//! process. Holds for what the stand-in can do: it has no admin calls and ignores transactions.
+//!
+//! Run: `cargo test --test kafka_mock_cluster`
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{Consumer, StreamConsumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    mocking::MockCluster,
+    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+    util::Timeout,
+};
+use tokio::time::timeout;
+
+const TOPIC: &str = "orders";
+
+// What is tested: two functions of a service.
+
+async fn send_order(producer: &FutureProducer, order: &str) -> Result<(), KafkaError> {
+    let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(order);
+    let sent = producer.send(record, Timeout::Never).await;
+    sent.map(drop).map_err(|(error, _)| error)
+}
+
+async fn next_orders(consumer: &StreamConsumer, count: usize) -> Result<Vec<String>> {
+    let mut orders = Vec::new();
+    while orders.len() < count {
+        let received = timeout(Duration::from_secs(20), consumer.recv()).await;
+        let message = received.context("no order within 20 s")??;
+        let order = message.payload_view::<str>().context("no payload")??;
+        orders.push(order.to_owned());
+    }
+    Ok(orders)
+}
+
+// ANCHOR: tests
+struct Mock {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    config: ClientConfig,
+}
+
+/// A cluster of one broker with the topic of the service.
+fn mock() -> Result<Mock> {
+    let cluster = MockCluster::new(1)?;
+    cluster.create_topic(TOPIC, 1, 1)?;
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    Ok(Mock { cluster, config })
+}
+
+impl Mock {
+    fn producer(&self) -> Result<FutureProducer> {
+        let mut config = self.config.clone();
+        Ok(config.set("message.timeout.ms", "2000").create()?)
+    }
+
+    fn consumer(&self) -> Result<StreamConsumer> {
+        let mut config = self.config.clone();
+        config
+            .set("group.id", "billing")
+            .set("auto.offset.reset", "earliest");
+        let consumer: StreamConsumer = config.create()?;
+        consumer.subscribe(&[TOPIC])?;
+        Ok(consumer)
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_is_read_in_order() -> Result<()> {
+    let mock = mock()?;
+    let producer = mock.producer()?;
+    send_order(&producer, "order 1").await?;
+    send_order(&producer, "order 2").await?;
+    let orders = next_orders(&mock.consumer()?, 2).await?;
+    ensure!(orders == ["order 1", "order 2"], "{orders:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_that_passes_is_retried_by_the_client() -> Result<()> {
+    let mock = mock()?;
+    let moved = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+    mock.cluster
+        .request_errors(RDKafkaApiKey::Produce, &[moved, moved]);
+    send_order(&mock.producer()?, "order 1").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_not_ready_is_asked_again() -> Result<()> {
+    let mock = mock()?;
+    send_order(&mock.producer()?, "order 1").await?;
+    let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+    let absent = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
+    mock.cluster
+        .request_errors(RDKafkaApiKey::FindCoordinator, &[absent, absent]);
+    mock.cluster
+        .request_errors(RDKafkaApiKey::JoinGroup, &[loading]);
+    let orders = next_orders(&mock.consumer()?, 1).await?;
+    ensure!(orders == ["order 1"], "{orders:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_that_stays_is_reported() -> Result<()> {
+    let mock = mock()?;
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    mock.cluster
+        .request_errors(RDKafkaApiKey::Produce, &[denied]);
+    let sent = send_order(&mock.producer()?, "order 1").await;
+    let expected = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+    ensure!(sent == Err(expected), "{sent:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_is_down_is_reported_in_time() -> Result<()> {
+    let mock = mock()?;
+    let producer = mock.producer()?;
+    send_order(&producer, "order 1").await?;
+    mock.cluster.broker_down(1)?;
+    let sent = send_order(&producer, "order 2").await;
+    let expected = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+    ensure!(sent == Err(expected), "{sent:?}");
+    Ok(())
+}
+// ANCHOR_END: tests
