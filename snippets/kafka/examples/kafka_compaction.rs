@@ -80,6 +80,12 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let tombstone_is_gone = |records: &[String]| records.len() == 4;
     print("compacted once more", &wait(config, tombstone_is_gone)?);
     // ANCHOR_END: compaction
+
+    let keyless: FutureRecord<'_, str, str> = FutureRecord::to(TOPIC).payload("8 Sea View");
+    match producer.send(keyless, Timeout::Never).await {
+        Err((error, _)) => println!("without a key: {error}"),
+        Ok(_) => bail!("a record without a key was taken"),
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
 };
 use tokio::{signal, time};
@@ -74,13 +74,19 @@ async fn consume(config: &ClientConfig) -> Result<()> {
 
     let mut read: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     let mut stop = pin!(signal::ctrl_c()); // one listener: a new one misses what came before it
-    for _ in ORDERS {
+    let mut left = ORDERS.len();
+    while left > 0 {
         let message = tokio::select! {
             biased;
             _ = &mut stop => break,
-            message = consumer.recv() => message?,
+            message = consumer.recv() => message,
             () = time::sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
         };
+        let message = match message {
+            Err(error) if is_passing(&error) => continue, // the client connects again by itself
+            message => message?,
+        };
+        left -= 1;
         let order = String::from_utf8_lossy(message.payload().unwrap_or_default());
         let line = format!("{} {order}", message.offset());
         read.entry(message.partition()).or_default().push(line);
@@ -106,6 +112,13 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether an error only says that no broker could be reached just now.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure))
 }
 
 /// Puts the orders into the topic, each under its customer's key.

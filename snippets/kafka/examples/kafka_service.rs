@@ -13,7 +13,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
@@ -102,8 +102,12 @@ async fn bill(config: &ClientConfig, producer: &FutureProducer) -> Result<u32> {
         let order = tokio::select! {
             biased;
             _ = &mut stop => break,
-            order = consumer.recv() => order?,
+            order = consumer.recv() => order,
             () = sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
+        };
+        let order = match order {
+            Err(error) if is_passing(&error) => continue, // the client connects again by itself
+            order => order?,
         };
         let text = order.payload_view::<str>().context("no payload")??;
         send(producer, INVOICES, &format!("invoice for {text}")).await?;
@@ -131,6 +135,13 @@ where
         request??;
     }
     Ok(started.elapsed())
+}
+
+/// Whether an error only says that no broker could be reached just now.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure))
 }
 
 fn connect(config: &ClientConfig) -> Result<FutureProducer> {

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# A job that a worker gives back comes again; one that it rejects, or that came too often, goes to
+# a dead letter topic.
+#
+# Guarantee: a job that is not acknowledged comes again until share.delivery.count.limit, then it
+# is a dead letter. Holds from Kafka 4.4 on and with the settings below; before, and without them,
+# such a job is dropped.
+set -euo pipefail
+
+TOPIC=kafka-share-release.jobs
+DEAD=dlq.kafka-share-release.jobs # the beginning of the name is prescribed
+GROUP=kafka-share-release.workers
+BROKER=(--bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS")
+GROUP_SETTINGS=share.auto.offset.reset=earliest,share.delivery.count.limit=2
+GROUP_SETTINGS+=,errors.deadletterqueue.topic.name=$DEAD
+GROUP_SETTINGS+=,errors.deadletterqueue.copy.record.enable=true
+
+remove() {
+    kafka-share-groups.sh "${BROKER[@]}" --delete --group $GROUP
+    kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $GROUP \
+        --delete-config "$(sed 's/=[^,]*//g' <<<"$GROUP_SETTINGS")"
+    kafka-topics.sh "${BROKER[@]}" --delete --topic $TOPIC
+    kafka-topics.sh "${BROKER[@]}" --delete --topic $DEAD
+} >/dev/null 2>&1
+
+prepare() {
+    kafka-topics.sh "${BROKER[@]}" --create --topic $TOPIC --partitions 1
+    kafka-topics.sh "${BROKER[@]}" --create --topic $DEAD --partitions 1
+    kafka-configs.sh "${BROKER[@]}" --alter --entity-type topics --entity-name $DEAD \
+        --add-config errors.deadletterqueue.group.enable=true
+    kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $GROUP \
+        --add-config "$GROUP_SETTINGS"
+} >/dev/null 2>&1
+
+send() { # JOB...
+    printf '%s\n' "$@" | kafka-console-producer.sh "${BROKER[@]}" --topic $TOPIC
+}
+
+worker() { # WHAT OPTION...: takes one job, if one comes within 6 s
+    local job
+    job=$(kafka-console-share-consumer.sh "${BROKER[@]}" --topic $TOPIC --group $GROUP \
+        --max-messages 1 --timeout-ms 6000 --formatter-property print.delivery=true \
+        "${@:2}" 2>/dev/null) || true
+    echo "$1: ${job:-no job comes}"
+}
+
+dead_letters() { # FIRST COUNT
+    kafka-console-consumer.sh "${BROKER[@]}" --topic $DEAD --partition 0 --offset "$1" \
+        --max-messages "$2" --timeout-ms 20000 --formatter-property print.headers=true \
+        --formatter-property headers.separator=$'\n  ' \
+        --formatter-property key.separator=$'\n  ' 2>/dev/null
+}
+
+remove || true # what an earlier run left
+trap 'remove || true' EXIT
+prepare
+
+send "job 1"
+worker "released" --release
+worker "accepted"
+
+send "job 2"
+worker "rejected" --reject
+worker "again?  "
+
+send "job 3"
+worker "released" --release
+worker "released" --release
+worker "again?  "
+
+echo "dead letters"
+dead_letters 0 2
+
+echo "a worker fetches three jobs, does one and ends; so does the next"
+send "job 4" "job 5" "job 6"
+worker "accepted"
+worker "accepted"
+echo "a dead letter that no worker has seen"
+dead_letters 2 1
