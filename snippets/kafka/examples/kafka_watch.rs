@@ -97,6 +97,7 @@ async fn receipts(config: &ClientConfig) -> Result<()> {
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", "10000")
         .create()?;
+    // ANCHOR: receipts
     let (mut failed, mut late, mut slowest) = (0, 0, Duration::ZERO);
     for number in 0..ORDERS {
         let order = format!("order {number}");
@@ -109,6 +110,7 @@ async fn receipts(config: &ClientConfig) -> Result<()> {
         late += usize::from(sent.elapsed() > LATE);
         slowest = slowest.max(sent.elapsed());
     }
+    // ANCHOR_END: receipts
     println!("receipts of {ORDERS} orders: {failed} failed, {late} later than 2 s");
     println!("slowest receipt: {} ms", slowest.as_millis());
     Ok(())
