@@ -23,6 +23,15 @@ remove() {
     kafka-topics.sh "${BROKER[@]}" --delete --topic $DEAD
 } >/dev/null 2>&1
 
+remove_leftovers() { # a worker of a run that was cut off leaves after some seconds
+    local end=$((SECONDS + 60))
+    remove || true
+    while kafka-share-groups.sh "${BROKER[@]}" --list 2>/dev/null | grep -x $GROUP; do
+        ((SECONDS < end)) || { echo "still there after 60 s" >&2; exit 1; }
+        remove || true
+    done >&2
+}
+
 prepare() {
     kafka-topics.sh "${BROKER[@]}" --create --topic $TOPIC --partitions 1
     kafka-topics.sh "${BROKER[@]}" --create --topic $DEAD --partitions 1
@@ -51,7 +60,7 @@ dead_letters() { # FIRST COUNT
         --formatter-property key.separator=$'\n  ' 2>/dev/null
 }
 
-remove || true # what an earlier run left
+remove_leftovers
 trap 'remove || true' EXIT
 prepare
 
