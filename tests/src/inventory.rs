@@ -44,8 +44,10 @@ impl fmt::Display for Named {
 /// then says what the thing is. `kafka_groups` may make `kafka-groups.truck-positions`. Of two
 /// programs that fit, the one with the longer name.
 pub fn owner<'a>(named: &Named, programs: &'a [String]) -> Option<&'a str> {
+    // Kafka wants this before the name of a share group's dead-letter topic.
+    let name = named.name.strip_prefix("dlq.").unwrap_or(&named.name);
     let fits = |program: &&String| {
-        let rest = named.name.strip_prefix(&program.replace('_', "-"));
+        let rest = name.strip_prefix(&program.replace('_', "-"));
         rest.is_some_and(|rest| rest.starts_with(['.', '-']))
     };
     let owner = programs.iter().filter(fits).max_by_key(|name| name.len());

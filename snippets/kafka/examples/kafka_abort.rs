@@ -40,37 +40,36 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
             )
         })?;
-    remove_topic(&admin).await?; // left by a run that was cut off
-    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
-        created.map_err(|(_, code)| code)?;
-    }
-    let shown = show(&config);
-    remove_topic(&admin).await?;
-    shown
-}
-
-fn show(config: &ClientConfig) -> Result<()> {
     let producer: BaseProducer = config
         .clone()
         .set("transactional.id", "kafka-abort.bank")
         .create()?;
     eprintln!("the first transaction of a broker takes some seconds");
-    producer.init_transactions(LIMIT)?;
+    producer.init_transactions(LIMIT)?; // ends what a run that was cut off left open
+    remove_topic(&admin).await?;
+    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
+    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+        created.map_err(|(_, code)| code)?;
+    }
+    let shown = show(&config, &producer);
+    remove_topic(&admin).await?;
+    shown
+}
 
+fn show(config: &ClientConfig, producer: &BaseProducer) -> Result<()> {
     // ANCHOR: transactions
     producer.begin_transaction()?;
-    send(&producer, "10 from Ann")?;
-    send(&producer, "10 to Bob")?;
+    send(producer, "10 from Ann")?;
+    send(producer, "10 to Bob")?;
     producer.commit_transaction(LIMIT)?;
 
     producer.begin_transaction()?;
-    send(&producer, "99 from Ann")?;
+    send(producer, "99 from Ann")?;
     producer.flush(LIMIT)?; // it is in the log
     producer.abort_transaction(LIMIT)?;
 
     producer.begin_transaction()?;
-    send(&producer, "5 from Bob")?;
+    send(producer, "5 from Bob")?;
     producer.flush(LIMIT)?;
     // ANCHOR_END: transactions
 
@@ -78,7 +77,7 @@ fn show(config: &ClientConfig) -> Result<()> {
     for level in ["read_uncommitted", "read_committed"] {
         print_all(config, level)?;
     }
-    send(&producer, "5 to Ann")?;
+    send(producer, "5 to Ann")?;
     producer.commit_transaction(LIMIT)?;
     println!("the open one is committed");
     print_all(config, "read_committed")

@@ -32,7 +32,6 @@ fn main() -> Result<()> {
     for broker in metadata.brokers() {
         println!("  {}: {}:{}", broker.id(), broker.host(), broker.port());
     }
-    println!("answered by broker {}", metadata.orig_broker_id());
     // ANCHOR_END: info
     Ok(())
 }

@@ -71,6 +71,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     let consumer: StreamConsumer = config
         .clone()
         .set("group.id", "kafka-delete-records.audit") // never joins: it assigns itself
+        .set("enable.auto.commit", "false")
         .create()?;
     let mut beginning = TopicPartitionList::new();
     beginning.add_partition_offset(TOPIC, 0, Offset::Beginning)?;

@@ -153,7 +153,8 @@ async fn put_aside(
 
 async fn print_dead(config: &ClientConfig) -> Result<()> {
     let mut audit = config.clone();
-    audit.set("group.id", "kafka-poison-record.audit"); // never commits
+    audit.set("group.id", "kafka-poison-record.audit");
+    audit.set("enable.auto.commit", "false"); // so that no group comes to be
     let consumer: StreamConsumer = audit.set("auto.offset.reset", "earliest").create()?;
     let mut partition = rdkafka::TopicPartitionList::new();
     partition.add_partition(DEAD, 0);

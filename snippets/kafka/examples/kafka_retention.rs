@@ -57,6 +57,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let consumer: BaseConsumer = config
         .clone()
         .set("group.id", "kafka-retention.audit") // never joins: it assigns itself
+        .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .create()?;
     println!("{TOPIC}: retention one day");
