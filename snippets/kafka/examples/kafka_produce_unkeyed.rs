@@ -14,6 +14,7 @@ use rdkafka::{
     client::DefaultClientContext,
     error::RDKafkaErrorCode,
     producer::{FutureProducer, FutureRecord},
+    util::Timeout,
 };
 
 const TOPIC: &str = "kafka-produce-unkeyed.log-lines";
@@ -79,6 +80,11 @@ async fn produce(config: &ClientConfig, kept_ms: &str) -> Result<Vec<i32>> {
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", "10000")
         .create()?;
+
+    // A partition whose broker is not connected yet is not kept: connect first.
+    let first = FutureRecord::<(), _>::to(TOPIC).payload("service started");
+    let connected = producer.send(first, Timeout::Never).await;
+    connected.map_err(|(error, _)| error)?;
 
     let mut receipts = Vec::new();
     for number in 1..=LINES {

@@ -3,12 +3,14 @@
 #
 # Guarantee: at least once. A job is with one member at a time and comes back if that member does
 # not acknowledge it. Holds for share groups, so from Kafka 4.2 on; order is not kept.
+#
+# Run: `bash snippets/kafka/transcripts/kafka_share_queue.sh`
 set -euo pipefail
 
 TOPIC=kafka-share-queue.jobs
 GROUP=kafka-share-queue.readers
 SHARE=kafka-share-queue.workers
-BROKER=(--bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS")
+BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
 JOBS=$(mktemp -d)
 MEMBERS=()
 
@@ -60,7 +62,7 @@ kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $SHAR
 echo "two members of a consumer group"
 for _ in 1 2; do
     kafka-console-consumer.sh "${BROKER[@]}" --topic $TOPIC --group $GROUP \
-        --timeout-ms 60000 >/dev/null 2>&1 &
+        --timeout-ms 50000 >/dev/null 2>&1 &
     MEMBERS+=($!)
 done
 wait_for "two members in $GROUP" two_in_group
@@ -71,7 +73,7 @@ echo "two members of a share group"
 for n in 1 2; do
     kafka-console-share-consumer.sh "${BROKER[@]}" --topic $TOPIC --group $SHARE \
         --command-property max.poll.records=5 \
-        --timeout-ms 60000 >"$JOBS/member-$n" 2>/dev/null &
+        --timeout-ms 50000 >"$JOBS/member-$n" 2>/dev/null &
     MEMBERS+=($!)
 done
 wait_for "two members with a partition in $SHARE" two_sharing

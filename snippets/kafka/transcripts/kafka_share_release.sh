@@ -5,12 +5,14 @@
 # Guarantee: a job that is not acknowledged comes again until share.delivery.count.limit, then it
 # is a dead letter. Holds from Kafka 4.4 on and with the settings below; before, and without them,
 # such a job is dropped.
+#
+# Run: `bash snippets/kafka/transcripts/kafka_share_release.sh`
 set -euo pipefail
 
 TOPIC=kafka-share-release.jobs
 DEAD=dlq.kafka-share-release.jobs # the beginning of the name is prescribed
 GROUP=kafka-share-release.workers
-BROKER=(--bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS")
+BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
 GROUP_SETTINGS=share.auto.offset.reset=earliest,share.delivery.count.limit=2
 GROUP_SETTINGS+=,errors.deadletterqueue.topic.name=$DEAD
 GROUP_SETTINGS+=,errors.deadletterqueue.copy.record.enable=true
@@ -45,12 +47,12 @@ send() { # JOB...
     printf '%s\n' "$@" | kafka-console-producer.sh "${BROKER[@]}" --topic $TOPIC
 }
 
-worker() { # WHAT OPTION...: takes one job, if one comes within 6 s
+worker() { # WHAT OPTION...: takes one job, does this with it and ends
     local job
     job=$(kafka-console-share-consumer.sh "${BROKER[@]}" --topic $TOPIC --group $GROUP \
-        --max-messages 1 --timeout-ms 6000 --formatter-property print.delivery=true \
-        "${@:2}" 2>/dev/null) || true
-    echo "$1: ${job:-no job comes}"
+        --max-messages 1 --timeout-ms 30000 --formatter-property print.delivery=true \
+        "${@:2}" 2>/dev/null)
+    echo "$1: ${job:-no job within 30 s}"
 }
 
 dead_letters() { # FIRST COUNT
@@ -67,21 +69,19 @@ prepare
 send "job 1"
 worker "released" --release
 worker "accepted"
-
 send "job 2"
 worker "rejected" --reject
-worker "again?  "
-
-send "job 3"
+send "job 3" # and job 2 does not come again
 worker "released" --release
 worker "released" --release
-worker "again?  "
+send "job 4" # nor does job 3 come a third time
+worker "accepted"
 
 echo "dead letters"
 dead_letters 0 2
 
-echo "a worker fetches three jobs, does one and ends; so does the next"
-send "job 4" "job 5" "job 6"
+echo "each worker fetches all jobs that are there, does one and ends"
+send "job 5" "job 6" "job 7"
 worker "accepted"
 worker "accepted"
 echo "a dead letter that no worker has seen"

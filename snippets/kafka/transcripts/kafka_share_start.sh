@@ -3,12 +3,14 @@
 #
 # Guarantee: none for what was sent before a worker waits for it. With
 # share.auto.offset.reset=earliest the group gets everything that the topic still holds.
+#
+# Run: `bash snippets/kafka/transcripts/kafka_share_start.sh`
 set -euo pipefail
 
 TOPIC=kafka-share-start.invoices
 LATE=kafka-share-start.archive # with the default
 EARLY=kafka-share-start.billing
-BROKER=(--bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS")
+BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
 
 remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $LATE
@@ -31,10 +33,10 @@ send() { # INVOICE...
     printf '%s\n' "$@" | kafka-console-producer.sh "${BROKER[@]}" --topic $TOPIC
 }
 
-read_all() { # WHAT GROUP: what comes until nothing has come for 6 s
+worker() { # WHAT GROUP OPTION...: acknowledges what comes
     local records
     records=$(kafka-console-share-consumer.sh "${BROKER[@]}" --topic $TOPIC --group "$2" \
-        --timeout-ms 6000 2>/dev/null | paste -sd ' ') || true
+        "${@:3}" 2>/dev/null | paste -sd ' ')
     echo "$1: ${records:-nothing}"
 }
 
@@ -43,16 +45,17 @@ trap 'remove || true' EXIT
 kafka-topics.sh "${BROKER[@]}" --create --topic $TOPIC --partitions 1 >/dev/null 2>&1
 
 send "invoice 1" "invoice 2"
-read_all "archive, a new group" $LATE
+worker "archive, a new group" $LATE --timeout-ms 10000
 send "invoice 3"
-read_all "archive, started again after invoice 3 was sent" $LATE
+worker "archive, started again after invoice 3 was sent" $LATE --timeout-ms 10000
 
 kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $EARLY \
     --add-config share.auto.offset.reset=earliest >/dev/null 2>&1
-read_all "billing, a new group with earliest" $EARLY
+worker "billing, a new group with earliest" $EARLY --max-messages 3 --timeout-ms 30000
 
 kafka-share-groups.sh "${BROKER[@]}" --reset-offsets --to-earliest --execute \
     --group $LATE --topic $TOPIC >/dev/null 2>&1
-read_all "archive, set to the beginning" $LATE
+worker "archive, set to the beginning" $LATE --max-messages 3 --timeout-ms 30000
 send "invoice 4"
-read_all "archive, started again after invoice 4 was sent" $LATE
+worker "archive, started again after invoice 4 was sent" $LATE \
+    --max-messages 1 --timeout-ms 30000
