@@ -27,11 +27,11 @@ const COMMANDS: [(&str, &str); 12] = [
     ),
     (
         "kafka-console-share-consumer.sh",
-        "consumer.ConsoleShareConsumer",
+        "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
     ),
     (
         "kafka-consumer-groups.sh",
-        "consumer.group.ConsumerGroupCommand",
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
     ),
     (
         "kafka-consumer-perf-test.sh",

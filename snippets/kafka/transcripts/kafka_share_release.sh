@@ -80,9 +80,16 @@ worker "accepted"
 echo "dead letters"
 dead_letters 0 2
 
-echo "each worker fetches all jobs that are there, does one and ends"
+ONE=(--command-property max.poll.records=1)
+echo "each worker wants one job, fetches the whole batch, and ends"
 send "job 5" "job 6" "job 7"
-worker "accepted"
-worker "accepted"
+worker "accepted" "${ONE[@]}"
+worker "accepted" "${ONE[@]}"
 echo "a dead letter that no worker has seen"
 dead_letters 2 1
+
+ONE+=(--command-property share.acquire.mode=record_limit)
+echo "each worker fetches one job"
+send "job 8" "job 9"
+worker "accepted" "${ONE[@]}"
+worker "accepted" "${ONE[@]}"
