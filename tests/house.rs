@@ -12,7 +12,7 @@ use regex::Regex;
 use tests::compare::compare;
 
 /// The longest program that a reader can be asked to take in.
-const MAX_LINES: usize = 250;
+const MAX_LINES: usize = 160;
 
 /// Collects breaches and fails with all of them.
 fn none(breaches: Vec<String>) -> Result<()> {

@@ -31,19 +31,14 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread, as transactions do; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
-    let producer: BaseProducer = config
-        .clone()
-        .set("transactional.id", "kafka-abort.bank")
-        .create()?;
+        )
+    })?;
+    let producer: BaseProducer =
+        config.clone().set("transactional.id", "kafka-abort.bank").create()?;
     eprintln!("the first transaction of a broker takes some seconds");
     producer.init_transactions(LIMIT)?; // ends what a run that was cut off left open
     remove_topic(&admin).await?;

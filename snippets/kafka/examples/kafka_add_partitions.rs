@@ -19,14 +19,8 @@ use rdkafka::{
 };
 
 const TOPIC: &str = "kafka-add-partitions.orders";
-const CUSTOMERS: [&str; 6] = [
-    "customer-1",
-    "customer-2",
-    "customer-3",
-    "customer-4",
-    "customer-5",
-    "customer-6",
-];
+const CUSTOMERS: [&str; 6] =
+    ["customer-1", "customer-2", "customer-3", "customer-4", "customer-5", "customer-6"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -36,15 +30,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 3, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -59,10 +50,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     // ANCHOR: add
     let before = place_orders(config).await?;
     let five = NewPartitions::new(TOPIC, 5);
-    for changed in admin
-        .create_partitions([&five], &AdminOptions::new())
-        .await?
-    {
+    for changed in admin.create_partitions([&five], &AdminOptions::new()).await? {
         changed.map_err(|(_, code)| code)?;
     }
     let after = place_orders(config).await?;
@@ -74,16 +62,10 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     }
     // ANCHOR_END: add
     let moved = before.iter().zip(&after).filter(|(b, a)| b != a).count();
-    println!(
-        "{moved} of {} keys have records in two partitions",
-        CUSTOMERS.len()
-    );
+    println!("{moved} of {} keys have records in two partitions", CUSTOMERS.len());
 
     let fewer = NewPartitions::new(TOPIC, 3);
-    for changed in admin
-        .create_partitions([&fewer], &AdminOptions::new())
-        .await?
-    {
+    for changed in admin.create_partitions([&fewer], &AdminOptions::new()).await? {
         match changed {
             Err((_, code)) => println!("back to 3: {code}"),
             Ok(topic) => bail!("partitions of {topic} were taken away"),

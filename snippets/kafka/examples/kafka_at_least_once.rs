@@ -38,15 +38,12 @@ async fn main() -> Result<()> {
     }
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
@@ -77,10 +74,7 @@ fn count() -> Result<()> {
     let lost: Vec<u32> = (1..=PAYMENTS).filter(|p| times(*p) == 0).collect();
     let repeated: Vec<u32> = (1..=PAYMENTS).filter(|p| times(*p) > 1).collect();
     println!("lost: {} of {PAYMENTS} {lost:?}", lost.len());
-    println!(
-        "charged twice: {} of {PAYMENTS} {repeated:?}",
-        repeated.len()
-    );
+    println!("charged twice: {} of {PAYMENTS} {repeated:?}", repeated.len());
     Ok(())
 }
 
@@ -115,10 +109,7 @@ fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
             None if Instant::now() < deadline => continue, // also while it joins the group
             None => bail!("no payment within 30 s"),
         };
-        let number: u32 = payment
-            .payload_view::<str>()
-            .context("no payload")??
-            .parse()?;
+        let number: u32 = payment.payload_view::<str>().context("no payload")??.parse()?;
         println!("{number}"); // the charge
         if number == dies_at {
             std::process::abort();
@@ -138,10 +129,7 @@ async fn place_payments(config: &ClientConfig) -> Result<()> {
     for number in 1..=PAYMENTS {
         let payment = number.to_string();
         let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(&payment);
-        producer
-            .send(record, Timeout::Never)
-            .await
-            .map_err(|(error, _)| error)?;
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     println!("{PAYMENTS} payments in {TOPIC}");
     Ok(())
@@ -150,10 +138,7 @@ async fn place_payments(config: &ClientConfig) -> Result<()> {
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
     for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
         if let Err((topic, code)) = deleted {
-            ensure!(
-                code == RDKafkaErrorCode::UnknownTopicOrPartition,
-                "{topic}: {code}"
-            );
+            ensure!(code == RDKafkaErrorCode::UnknownTopicOrPartition, "{topic}: {code}");
         }
     }
     Ok(())

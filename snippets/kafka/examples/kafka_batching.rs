@@ -45,15 +45,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
@@ -71,10 +68,7 @@ async fn compare(config: &ClientConfig) -> Result<()> {
     println!("  each receipt awaited: {} requests", awaited.requests);
 
     let at_once = send(config, "5", false).await?;
-    println!(
-        "  sent at once: {} 10 requests",
-        size(at_once.requests as f64, 10.0)
-    );
+    println!("  sent at once: {} 10 requests", size(at_once.requests as f64, 10.0));
     let times = awaited.seconds / at_once.seconds;
     println!("    {} 5 times as fast", size(times, 5.0));
     println!("    in this run {times:.0} times");
@@ -133,11 +127,7 @@ async fn send(config: &ClientConfig, linger_ms: &str, one_by_one: bool) -> Resul
 }
 
 fn size(value: f64, limit: f64) -> &'static str {
-    if value < limit {
-        "fewer than"
-    } else {
-        "at least"
-    }
+    if value < limit { "fewer than" } else { "at least" }
 }
 
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

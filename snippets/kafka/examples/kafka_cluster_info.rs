@@ -1,4 +1,4 @@
-//! Asks a cluster for its id, its brokers and the one that controls it.
+//! Asks a cluster for its id and its brokers.
 //!
 //! Guarantee: none; it is what the broker that was asked knows at this moment. Any broker of the
 //! cluster answers for all.

@@ -33,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let day = DAY.to_string();
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1))
@@ -118,10 +115,7 @@ fn wait(config: &ClientConfig, is_done: impl Fn(&[String]) -> bool) -> Result<Ve
         if is_done(&records) {
             return Ok(records);
         }
-        ensure!(
-            Instant::now() < deadline,
-            "not compacted within 2 minutes: {records:?}"
-        );
+        ensure!(Instant::now() < deadline, "not compacted within 2 minutes: {records:?}");
     }
 }
 
@@ -147,10 +141,7 @@ fn read_all(config: &ClientConfig) -> Result<Vec<String>> {
                 let value = record.payload_view::<str>().transpose()?.unwrap_or("none");
                 records.push(format!("offset {}: {key} = {value}", record.offset()));
             }
-            None => ensure!(
-                Instant::now() < deadline,
-                "nothing to read within 2 minutes"
-            ),
+            None => ensure!(Instant::now() < deadline, "nothing to read within 2 minutes"),
         }
     }
 }

@@ -37,15 +37,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
@@ -60,13 +57,9 @@ async fn main() -> Result<()> {
 async fn compare(config: &ClientConfig) -> Result<()> {
     let plain = send(config, "none", "10000").await?;
     println!("{ORDERS} orders as JSON, bytes sent against those without compression");
-    for (codec, batch) in [
-        ("snappy", "10000"),
-        ("lz4", "10000"),
-        ("gzip", "10000"),
-        ("lz4", "1"),
-        ("gzip", "1"),
-    ] {
+    for (codec, batch) in
+        [("snappy", "10000"), ("lz4", "10000"), ("gzip", "10000"), ("lz4", "1"), ("gzip", "1")]
+    {
         let percent = send(config, codec, batch).await? * 100 / plain;
         let size = match percent {
             0..50 => "less than half",
@@ -115,11 +108,7 @@ async fn send(config: &ClientConfig, codec: &str, batch: &str) -> Result<u64> {
     let all = counted.wait_for(|so_far| so_far.txmsgs >= ORDERS);
     let statistics = time::timeout(Duration::from_secs(10), all).await;
     let statistics = statistics.context("no statistics of all orders within 10 s")??;
-    Ok(statistics
-        .brokers
-        .values()
-        .map(|broker| broker.txbytes)
-        .sum())
+    Ok(statistics.brokers.values().map(|broker| broker.txbytes).sum())
 }
 
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

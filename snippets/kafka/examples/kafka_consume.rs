@@ -39,15 +39,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
@@ -105,10 +102,7 @@ async fn consume(config: &ClientConfig) -> Result<()> {
     let committed = consumer.committed(Duration::from_secs(5))?;
     for position in committed.elements() {
         if let Offset::Offset(next) = position.offset() {
-            println!(
-                "committed, partition {}: next is offset {next}",
-                position.partition()
-            );
+            println!("committed, partition {}: next is offset {next}", position.partition());
         }
     }
     Ok(())
@@ -137,10 +131,7 @@ async fn place_orders(config: &ClientConfig) -> Result<()> {
     for receipt in receipts {
         receipt.await?.map_err(|(error, _)| error)?;
     }
-    println!(
-        "{} orders placed in {TOPIC}, {PARTITIONS} partitions",
-        ORDERS.len()
-    );
+    println!("{} orders placed in {TOPIC}, {PARTITIONS} partitions", ORDERS.len());
     Ok(())
 }
 

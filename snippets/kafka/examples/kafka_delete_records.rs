@@ -29,15 +29,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -79,10 +76,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     let first = timeout(Duration::from_secs(30), consumer.recv());
     let first = first.await.context("nothing to read within 30 s")??;
     let customer = first.payload_view::<str>().context("no payload")??;
-    println!(
-        "the first that is read: {customer} at offset {}",
-        first.offset()
-    );
+    println!("the first that is read: {customer} at offset {}", first.offset());
 
     let mut beyond = TopicPartitionList::new();
     beyond.add_partition_offset(TOPIC, 0, Offset::Offset(100))?;
@@ -98,9 +92,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
 
 /// Prints the first offset that is there and the one that comes next. Blocks for one answer.
 fn print_bounds(when: &str, admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    let (first, next) = admin
-        .inner()
-        .fetch_watermarks(TOPIC, 0, Duration::from_secs(5))?;
+    let (first, next) = admin.inner().fetch_watermarks(TOPIC, 0, Duration::from_secs(5))?;
     println!("{when}: first offset {first}, next offset {next}");
     Ok(())
 }

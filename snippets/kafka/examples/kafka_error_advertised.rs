@@ -48,10 +48,8 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    let metadata = admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
+    let metadata =
+        admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
             format!(
                 "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
@@ -95,8 +93,7 @@ async fn produce(bootstrap: &str, mut named: Receiver) -> Result<()> {
 /// The next thing that is said.
 async fn next(said: &mut Receiver) -> Result<String> {
     let next = time::timeout(Duration::from_secs(10), said.recv()).await;
-    next.context("nothing said within 10 s")?
-        .context("the other side is gone")
+    next.context("nothing said within 10 s")?.context("the other side is gone")
 }
 
 /// The brokers with wrong `advertised.listeners`: passes everything on to the first of them, but

@@ -26,15 +26,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     println!("a name that does not exist");
     try_producer(&config, "bootstrap.server=kafka-1:9092");
@@ -66,10 +63,7 @@ async fn main() -> Result<()> {
     try_producer(&config, "enable.idempotence=true acks=1");
     try_producer(&config, "enable.idempotence=true max.in.flight=10");
     try_producer(&config, "transactional.id=billing enable.idempotence=false");
-    try_consumer(
-        &config,
-        "session.timeout.ms=45000 max.poll.interval.ms=30000",
-    );
+    try_consumer(&config, "session.timeout.ms=45000 max.poll.interval.ms=30000");
     try_consumer(&config, "group.protocol=consumer session.timeout.ms=45000");
 
     let features = config.create_native_config()?.get("builtin.features")?;

@@ -30,15 +30,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     clean_up(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(ORDERS, 1, TopicReplication::Fixed(1));
@@ -132,19 +129,18 @@ async fn first(what: &str, consumer: &StreamConsumer) {
 async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let deleted = admin.delete_groups(&[GROUP], &AdminOptions::new()).await?;
-        match deleted
-            .into_iter()
-            .next()
-            .transpose()
-            .map_err(|(_, code)| code)
-        {
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+        let deleted = admin.delete_groups(&[GROUP], &options).await?;
+        match deleted.into_iter().next().transpose().map_err(|(_, code)| code) {
             // A broker that has not coordinated any group yet is not a coordinator.
             Ok(_) | Err(RDKafkaErrorCode::GroupIdNotFound | RDKafkaErrorCode::NotCoordinator) => {
                 break;
             }
-            Err(RDKafkaErrorCode::NonEmptyGroup) if Instant::now() < deadline => {
-                eprintln!("waiting until {GROUP} has no members");
+            // A broker that starts has no coordinator for a while.
+            Err(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::OperationTimedOut)
+                if Instant::now() < deadline =>
+            {
+                eprintln!("waiting until {GROUP} can be removed");
                 time::sleep(Duration::from_millis(500)).await;
             }
             Err(code) => bail!("cannot delete {GROUP}: {code}"),

@@ -33,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topics(&admin).await?; // left by a run that was cut off
     let topics = [
@@ -66,12 +63,7 @@ async fn refuse(config: &ClientConfig) -> Result<()> {
     // ANCHOR: refused
     println!("refused by the client");
     let record = Record::to(INVOICES).payload(&over_client);
-    send(
-        &config,
-        "a record over message.max.bytes, 1,000,000",
-        record,
-    )
-    .await?;
+    send(&config, "a record over message.max.bytes, 1,000,000", record).await?;
     let record = Record::to(INVOICES).payload("paid").partition(7);
     send(&config, "partition 7 of a topic that has one", record).await?;
     let mut small_queue = config.clone();
@@ -81,12 +73,7 @@ async fn refuse(config: &ClientConfig) -> Result<()> {
 
     println!("refused by the broker");
     let record = Record::to(INVOICES).payload(&over_topic);
-    send(
-        &config,
-        "a record over the topic's max.message.bytes",
-        record,
-    )
-    .await?;
+    send(&config, "a record over the topic's max.message.bytes", record).await?;
     let record = Record::to(BALANCES).payload("5 EUR");
     send(&config, "no key, in a compacted topic", record).await?;
     let mut impatient = config.clone();

@@ -54,15 +54,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     produce("nothing listens", &closed()?).await?;
     produce("the name is not known", "kafka.invalid:9092").await?;
@@ -94,12 +91,8 @@ async fn produce(what: &str, address: &str) -> Result<()> {
             None => bail!("the client is gone"),
         }
     }
-    errors
-        .iter()
-        .for_each(|error| println!("  callback: {error}"));
-    logged
-        .iter()
-        .for_each(|reason| println!("  log:      {reason}"));
+    errors.iter().for_each(|error| println!("  callback: {error}"));
+    logged.iter().for_each(|reason| println!("  log:      {reason}"));
     Ok(())
 }
 

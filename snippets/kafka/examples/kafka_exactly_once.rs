@@ -5,24 +5,24 @@
 //!
 //! Run: `cargo run --example kafka_exactly_once`
 
-use std::{
-    env,
-    process::{self, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::env;
+use std::process::{self, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
 const PAYMENTS: &str = "kafka-exactly-once.payments";
 const RECEIPTS: &str = "kafka-exactly-once.receipts";
+const TOPICS: [&str; 2] = [PAYMENTS, RECEIPTS];
 const GROUP: &str = "kafka-exactly-once.billing";
 const COUNT: u32 = 12;
 const BATCH: usize = 4;
@@ -41,28 +41,22 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread, as transactions do; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
-    remove_topics(&admin).await?; // left by a run that was cut off, with its group's offsets
-    let topics = [PAYMENTS, RECEIPTS].map(|t| NewTopic::new(t, 1, TopicReplication::Fixed(1)));
-    for created in admin.create_topics(&topics, &AdminOptions::new()).await? {
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&TOPICS, &options).await?)?; // left by a run that was cut off
+    let topics = TOPICS.map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)));
+    for created in admin.create_topics(&topics, &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     let counted = count(&config);
-    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
-        if let Err((group, code)) = deleted {
-            ensure!(code == RDKafkaErrorCode::GroupIdNotFound, "{group}: {code}");
-        }
-    }
-    remove_topics(&admin).await?;
+    gone(admin.delete_groups(&[GROUP], &options).await?)?;
+    gone(admin.delete_topics(&TOPICS, &options).await?)?;
     counted
 }
 
@@ -74,49 +68,35 @@ fn count(config: &ClientConfig) -> Result<()> {
     }
     shop.commit_transaction(LIMIT)?;
     println!("{COUNT} payments in {PAYMENTS}, {BATCH} to a transaction");
-    println!("worker 1 {}", run_worker(DIES_AT)?);
-    eprintln!("waiting until the group misses it, 6 s after its last heartbeat");
+    println!("worker 1 {}", run_worker(DIES_AT)?); // its session times out after 6 s
     println!("worker 2 {}", run_worker(u32::MAX)?);
     for level in ["read_uncommitted", "read_committed"] {
-        let receipts = read_all(config, level)?;
-        let mut distinct = receipts.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let (lost, repeated) = (
-            COUNT as usize - distinct.len(),
-            receipts.len() - distinct.len(),
-        );
+        let audit = consumer(config, level)?; // never joins: it assigns itself
+        let mut partition = TopicPartitionList::new();
+        partition.add_partition_offset(RECEIPTS, 0, Offset::Beginning)?;
+        audit.assign(&partition)?;
+        let receipts = next(&audit, usize::MAX)?;
+        let distinct: BTreeSet<_> = receipts.iter().collect();
+        let (lost, repeated) = (COUNT as usize - distinct.len(), receipts.len() - distinct.len());
         println!("{level}: {receipts:?}: {lost} lost, {repeated} repeated");
     }
     Ok(())
 }
 
-/// Runs this program as a worker and returns what it said.
 fn run_worker(dies_at: u32) -> Result<String> {
     let mut worker = Command::new(env::current_exe()?);
-    let worker = worker
-        .arg(dies_at.to_string())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let killed = worker.status.code().is_none();
-    ensure!(killed == (dies_at <= COUNT), "the worker failed");
-    Ok(String::from_utf8(worker.stdout)?
-        .lines()
-        .collect::<Vec<_>>()
-        .join(", "))
+    let worker = worker.arg(dies_at.to_string()).stderr(Stdio::inherit()).output()?;
+    ensure!(worker.status.code().is_none() == (dies_at <= COUNT), "the worker failed");
+    Ok(String::from_utf8(worker.stdout)?.lines().collect::<Vec<_>>().join(", "))
 }
 
 /// Writes a receipt for each payment; after receipt `dies_at` the process is gone.
 fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
-    let mut config = config.clone();
-    config
-        .set("group.id", GROUP)
-        .set("session.timeout.ms", "6000");
-    let consumer = consumer(&config, "read_committed")?;
+    let consumer = consumer(config, "read_committed")?;
     consumer.subscribe(&[PAYMENTS])?;
     // ANCHOR: work
     // The same id for every start: it ends what a predecessor left open.
-    let producer = producer(&config, "kafka-exactly-once.billing")?;
+    let producer = producer(config, "kafka-exactly-once.billing")?;
     loop {
         let payments = next(&consumer, BATCH)?;
         if payments.is_empty() {
@@ -140,67 +120,41 @@ fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
 }
 
 fn producer(config: &ClientConfig, id: &str) -> Result<BaseProducer> {
-    let mut config = config.clone();
-    config.set("transactional.id", id);
-    let producer: BaseProducer = config.create()?;
-    producer.init_transactions(LIMIT)?;
-    Ok(producer)
+    let producer: BaseProducer = config.clone().set("transactional.id", id).create()?;
+    Ok(producer.init_transactions(LIMIT).map(|()| producer)?)
 }
 
 fn consumer(config: &ClientConfig, level: &str) -> Result<BaseConsumer> {
     let mut config = config.clone();
-    config
-        .set("isolation.level", level)
-        .set("enable.auto.commit", "false");
-    config
-        .set("auto.offset.reset", "earliest")
-        .set("enable.partition.eof", "true");
-    Ok(config.create()?)
+    config.set("isolation.level", level).set("enable.auto.commit", "false");
+    config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+    Ok(config.set("group.id", GROUP).set("session.timeout.ms", "6000").create()?)
 }
 
 fn send(producer: &BaseProducer, topic: &str, payment: u32) -> Result<()> {
-    let payload = payment.to_string();
-    let record: BaseRecord<'_, str, str> = BaseRecord::to(topic).payload(&payload);
+    let payment = payment.to_string();
+    let record = BaseRecord::<str, str>::to(topic).payload(&payment);
     Ok(producer.send(record).map_err(|(error, _)| error)?)
 }
 
-/// Up to `limit` payments, fewer at the end of the partition.
 fn next(consumer: &BaseConsumer, limit: usize) -> Result<Vec<u32>> {
     let deadline = Instant::now() + LIMIT;
-    let mut payments = Vec::new();
-    while payments.len() < limit {
+    let mut all = Vec::new();
+    while all.len() < limit {
         match consumer.poll(Duration::from_secs(1)) {
             Some(Err(KafkaError::PartitionEOF(_))) => break,
-            Some(record) => {
-                payments.push(record?.payload_view::<str>().context("empty")??.parse()?)
-            }
+            Some(record) => all.push(record?.payload_view::<str>().context("empty")??.parse()?),
             None => ensure!(Instant::now() < deadline, "nothing to read within 30 s"),
         }
     }
-    Ok(payments)
+    Ok(all)
 }
 
-fn read_all(config: &ClientConfig, level: &str) -> Result<Vec<u32>> {
-    let mut config = config.clone();
-    config.set("group.id", "kafka-exactly-once.audit"); // never joins: it assigns itself
-    let consumer = consumer(&config, level)?;
-    let mut partition = TopicPartitionList::new();
-    partition.add_partition_offset(RECEIPTS, 0, Offset::Beginning)?;
-    consumer.assign(&partition)?;
-    next(&consumer, usize::MAX)
-}
-
-async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin
-        .delete_topics(&[PAYMENTS, RECEIPTS], &AdminOptions::new())
-        .await?
-    {
-        if let Err((topic, code)) = deleted {
-            ensure!(
-                code == RDKafkaErrorCode::UnknownTopicOrPartition,
-                "{topic}: {code}"
-            );
-        }
+/// Whether all of it is gone, or never was.
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    for (name, code) in results.into_iter().filter_map(Result::err) {
+        let never_was = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound].contains(&code);
+        ensure!(never_was, "cannot delete {name}: {code}");
     }
     Ok(())
 }

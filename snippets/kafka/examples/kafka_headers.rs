@@ -32,25 +32,19 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topics(&admin).await?; // left by a run that was cut off
     // Retention goes by the timestamp: without this an old record is deleted at once.
     let orders = NewTopic::new(ORDERS, 1, TopicReplication::Fixed(1)).set("retention.ms", "-1");
     let audit = NewTopic::new(AUDIT, 1, TopicReplication::Fixed(1))
         .set("message.timestamp.type", "LogAppendTime");
-    for created in admin
-        .create_topics([&orders, &audit], &AdminOptions::new())
-        .await?
-    {
+    for created in admin.create_topics([&orders, &audit], &AdminOptions::new()).await? {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
@@ -101,26 +95,11 @@ async fn show(config: &ClientConfig) -> Result<()> {
 async fn write(producer: &FutureProducer, topic: &str, timestamp: i64) -> Result<()> {
     // ANCHOR: write
     let headers = OwnedHeaders::new()
-        .insert(Header {
-            key: "content-type",
-            value: Some("text/plain"),
-        })
-        .insert(Header {
-            key: "tag",
-            value: Some("gift"),
-        })
-        .insert(Header {
-            key: "tag",
-            value: Some("express"),
-        }) // a second one, not a new value
-        .insert(Header {
-            key: "coupon",
-            value: Some(""),
-        })
-        .insert(Header {
-            key: "referrer",
-            value: None::<&str>,
-        });
+        .insert(Header { key: "content-type", value: Some("text/plain") })
+        .insert(Header { key: "tag", value: Some("gift") })
+        .insert(Header { key: "tag", value: Some("express") }) // a second one, not a new value
+        .insert(Header { key: "coupon", value: Some("") })
+        .insert(Header { key: "referrer", value: None::<&str> });
     let record = FutureRecord::to(topic)
         .key("customer-1")
         .payload("order 1: placed")
@@ -142,10 +121,7 @@ async fn read<'a>(consumer: &'a StreamConsumer, topic: &str) -> Result<BorrowedM
 }
 
 async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin
-        .delete_topics(&[ORDERS, AUDIT], &AdminOptions::new())
-        .await?
-    {
+    for deleted in admin.delete_topics(&[ORDERS, AUDIT], &AdminOptions::new()).await? {
         match deleted {
             Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
             Err((topic, code)) => bail!("cannot delete {topic}: {code}"),

@@ -32,15 +32,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its groups' offsets
     let topic = NewTopic::new(TOPIC, ORDERS.len() as i32, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -64,11 +61,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let monitor: BaseConsumer = config.clone().set("group.id", GROUPS[0]).create()?;
     // ANCHOR: lag
     let groups = monitor.fetch_group_list(None, LIMIT)?;
-    let mut own: Vec<_> = groups
-        .groups()
-        .iter()
-        .filter(|g| GROUPS.contains(&g.name()))
-        .collect();
+    let mut own: Vec<_> = groups.groups().iter().filter(|g| GROUPS.contains(&g.name())).collect();
     own.sort_by_key(|group| group.name());
     for group in own {
         let members: Vec<_> = group.members().iter().map(|m| m.client_id()).collect();
@@ -87,10 +80,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
                 let lag = next - committed.max(first);
                 println!("partition {number}: committed {committed}, end {next}, lag {lag}");
             }
-            _ => println!(
-                "partition {number}: nothing committed, {} in it",
-                next - first
-            ),
+            _ => println!("partition {number}: nothing committed, {} in it", next - first),
         }
     }
     // ANCHOR_END: lag
@@ -110,10 +100,7 @@ async fn join(config: &ClientConfig, group: &str) -> Result<StreamConsumer> {
     let deadline = Instant::now() + Duration::from_secs(30);
     while consumer.assignment()?.count() < ORDERS.len() {
         let _ = timeout(Duration::from_millis(20), consumer.recv()).await;
-        ensure!(
-            Instant::now() < deadline,
-            "{group} did not settle within 30 s"
-        );
+        ensure!(Instant::now() < deadline, "{group} did not settle within 30 s");
     }
     Ok(consumer)
 }

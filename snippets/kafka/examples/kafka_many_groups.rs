@@ -21,11 +21,8 @@ use tokio::time::{Instant, timeout};
 
 const TOPIC: &str = "kafka-many-groups.registrations";
 const PARTITIONS: usize = 3;
-const GROUPS: [&str; 3] = [
-    "kafka-many-groups.analytics",
-    "kafka-many-groups.notification",
-    "kafka-many-groups.audit",
-];
+const GROUPS: [&str; 3] =
+    ["kafka-many-groups.analytics", "kafka-many-groups.notification", "kafka-many-groups.audit"];
 const USERS: usize = 9;
 
 #[tokio::main]
@@ -36,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its groups' offsets
     let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -99,10 +93,7 @@ async fn join(config: &ClientConfig, group: &str, members: usize) -> Result<Vec<
         if shares.iter().sum::<usize>() == PARTITIONS && shares.iter().all(|s| *s <= fair) {
             return Ok(consumers);
         }
-        ensure!(
-            Instant::now() < deadline,
-            "{group} did not settle within 30 s"
-        );
+        ensure!(Instant::now() < deadline, "{group} did not settle within 30 s");
     }
 }
 
@@ -118,10 +109,7 @@ async fn read_all(members: &[StreamConsumer]) -> Result<usize> {
                 read += 1;
             }
         }
-        ensure!(
-            Instant::now() < deadline,
-            "read {read} of {USERS} within 30 s"
-        );
+        ensure!(Instant::now() < deadline, "read {read} of {USERS} within 30 s");
     }
     // ANCHOR_END: read
     Ok(read)
@@ -135,9 +123,8 @@ async fn register_users(config: &ClientConfig) -> Result<()> {
         .create()?;
     for number in 0..USERS {
         let user = format!("user {number}");
-        let record: FutureRecord<str, _> = FutureRecord::to(TOPIC)
-            .partition((number % PARTITIONS) as i32)
-            .payload(&user);
+        let record: FutureRecord<str, _> =
+            FutureRecord::to(TOPIC).partition((number % PARTITIONS) as i32).payload(&user);
         let sent = producer.send(record, Timeout::Never).await;
         sent.map_err(|(error, _)| error)?;
     }

@@ -42,15 +42,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
     let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -96,10 +93,7 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         let (partition, orders) = worker??;
         billed.insert(partition, orders);
     }
-    println!(
-        "{} partitions were worked on at the same time",
-        billed.len()
-    );
+    println!("{} partitions were worked on at the same time", billed.len());
     for (partition, orders) in &billed {
         println!("partition {partition}: {orders:?}");
     }
@@ -130,18 +124,14 @@ async fn work(
 }
 
 async fn place_orders(config: &ClientConfig) -> Result<()> {
-    let producer: FutureProducer = config
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "10000")
-        .create()?;
+    let mut safe = config.clone();
+    safe.set("enable.idempotence", "true").set("message.timeout.ms", "10000");
+    let producer: FutureProducer = safe.create()?;
     for number in 0..ORDERS {
         let order = format!("order {}", number + 1);
-        let record: FutureRecord<str, _> = FutureRecord::to(TOPIC)
-            .partition((number % PARTITIONS) as i32)
-            .payload(&order);
-        let sent = producer.send(record, Timeout::Never).await;
-        sent.map_err(|(error, _)| error)?;
+        let record: FutureRecord<str, _> =
+            FutureRecord::to(TOPIC).partition((number % PARTITIONS) as i32).payload(&order);
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     println!("{ORDERS} orders in {TOPIC}, {PARTITIONS} partitions");
     Ok(())

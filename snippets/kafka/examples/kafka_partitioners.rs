@@ -19,14 +19,8 @@ use rdkafka::{
 
 const TOPIC: &str = "kafka-partitioners.payments";
 const PARTITIONS: i32 = 3;
-const KEYS: [&str; 6] = [
-    "customer-1",
-    "customer-2",
-    "customer-3",
-    "customer-4",
-    "customer-5",
-    "customer-6",
-];
+const KEYS: [&str; 6] =
+    ["customer-1", "customer-2", "customer-3", "customer-4", "customer-5", "customer-6"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -36,15 +30,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
@@ -70,10 +61,7 @@ async fn compare(config: &ClientConfig) -> Result<()> {
         as_java += usize::from(murmur2 == java);
     }
     println!("{split} of {} keys are now in two partitions", KEYS.len());
-    println!(
-        "{as_java} of {} by murmur2_random are where Java puts them",
-        KEYS.len()
-    );
+    println!("{as_java} of {} by murmur2_random are where Java puts them", KEYS.len());
     Ok(())
 }
 
@@ -103,20 +91,14 @@ fn java_partition(key: &[u8]) -> i32 {
     let mut hash = 0x9747_b28c ^ key.len() as u32;
     let mut words = key.chunks_exact(4);
     for word in &mut words {
-        let mut k = word
-            .iter()
-            .rev()
-            .fold(0, |k, byte| k << 8 | u32::from(*byte));
+        let mut k = word.iter().rev().fold(0, |k, byte| k << 8 | u32::from(*byte));
         k = k.wrapping_mul(M);
         k = (k ^ (k >> 24)).wrapping_mul(M);
         hash = hash.wrapping_mul(M) ^ k;
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        hash ^= rest
-            .iter()
-            .rev()
-            .fold(0, |k, byte| k << 8 | u32::from(*byte));
+        hash ^= rest.iter().rev().fold(0, |k, byte| k << 8 | u32::from(*byte));
         hash = hash.wrapping_mul(M);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);

@@ -23,11 +23,8 @@ use tokio::time::{Instant, timeout};
 
 const TOPIC: &str = "kafka-rebalance.orders";
 const PARTITIONS: usize = 4;
-const GROUPS: [&str; 3] = [
-    "kafka-rebalance.eager",
-    "kafka-rebalance.cooperative",
-    "kafka-rebalance.kip-848",
-];
+const GROUPS: [&str; 3] =
+    ["kafka-rebalance.eager", "kafka-rebalance.cooperative", "kafka-rebalance.kip-848"];
 
 /// Notes what a member is told to give up and what it is given.
 #[derive(Default)]
@@ -44,10 +41,7 @@ impl ConsumerContext for Notes {
             Rebalance::Assign(partitions) => format!("gets {}", partitions.count()),
             Rebalance::Error(error) => format!("fails: {error}"),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(note);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 }
 // ANCHOR_END: notes
@@ -60,15 +54,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -99,11 +90,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
     for classic in [&mut eager, &mut cooperative] {
         classic.set("session.timeout.ms", "6000"); // KIP-848 has it in the broker
     }
-    let (eager, cooperative, kip_848) = tokio::try_join!(
-        second_joins(&eager),
-        second_joins(&cooperative),
-        second_joins(&kip_848)
-    )?;
+    let (eager, cooperative, kip_848) =
+        tokio::try_join!(second_joins(&eager), second_joins(&cooperative), second_joins(&kip_848))?;
     println!("eager: the first {eager}");
     println!("cooperative: the first {cooperative}");
     println!("KIP-848: the first {kip_848}");
@@ -144,10 +132,7 @@ async fn settle(members: &[StreamConsumer<Notes>]) -> Result<()> {
         if settled {
             return Ok(());
         }
-        ensure!(
-            Instant::now() < deadline,
-            "the group did not settle within 100 s"
-        );
+        ensure!(Instant::now() < deadline, "the group did not settle within 100 s");
     }
 }
 

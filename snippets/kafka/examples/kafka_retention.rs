@@ -33,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 2, TopicReplication::Fixed(1)).set("retention.ms", RETENTION);
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -82,10 +79,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(line) = consumer.poll(Duration::from_secs(1)) {
-            println!(
-                "a consumer that wants offset 0 gets offset {}",
-                line?.offset()
-            );
+            println!("a consumer that wants offset 0 gets offset {}", line?.offset());
             return Ok(());
         }
         ensure!(Instant::now() < deadline, "no line within 30 s");
@@ -101,19 +95,14 @@ async fn write(producer: &FutureProducer, partition: i32, ages: &[u32]) -> Resul
             .partition(partition)
             .timestamp(time.as_millis().try_into()?)
             .payload(&line);
-        producer
-            .send(record, Timeout::Never)
-            .await
-            .map_err(|(error, _)| error)?;
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     Ok(())
 }
 
 /// The first offset that is still there.
 fn start(consumer: &BaseConsumer, partition: i32) -> Result<i64> {
-    Ok(consumer
-        .fetch_watermarks(TOPIC, partition, Duration::from_secs(5))?
-        .0)
+    Ok(consumer.fetch_watermarks(TOPIC, partition, Duration::from_secs(5))?.0)
 }
 
 /// Waits until partition 0 starts at `offset`.
@@ -121,10 +110,7 @@ fn wait_for_start(consumer: &BaseConsumer, offset: i64) -> Result<()> {
     eprintln!("waiting for the broker to look, which it does every 5 minutes by default");
     let deadline = Instant::now() + Duration::from_secs(6 * 60);
     while start(consumer, 0)? != offset {
-        ensure!(
-            Instant::now() < deadline,
-            "nothing was deleted within 6 minutes"
-        );
+        ensure!(Instant::now() < deadline, "nothing was deleted within 6 minutes");
         std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())

@@ -60,15 +60,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -87,26 +84,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
         .create()?;
     let (cents, currency) = (1999, "USD".to_owned());
     write(&producer, "1", &OrderV1 { id: 1, cents }).await?;
-    write(
-        &producer,
-        "2",
-        &OrderV2 {
-            id: 2,
-            cents,
-            currency: currency.clone(),
-        },
-    )
-    .await?;
-    write(
-        &producer,
-        "3",
-        &OrderV3 {
-            id: 3,
-            total_cents: cents,
-            currency,
-        },
-    )
-    .await?;
+    write(&producer, "2", &OrderV2 { id: 2, cents, currency: currency.clone() }).await?;
+    write(&producer, "3", &OrderV3 { id: 3, total_cents: cents, currency }).await?;
 
     let consumer: StreamConsumer = config
         .clone()
@@ -119,15 +98,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
     for _ in 0..3 {
         let record = timeout(Duration::from_secs(30), consumer.recv()).await;
         let record = record.context("no record within 30 s")??;
-        let version = record
-            .headers()
-            .and_then(|h| h.iter().next())
-            .and_then(|h| h.value);
+        let version = record.headers().and_then(|h| h.iter().next()).and_then(|h| h.value);
         let json = record.payload_view::<str>().context("no payload")??;
-        println!(
-            "version {}: {json}",
-            String::from_utf8_lossy(version.unwrap_or(b"?"))
-        );
+        println!("version {}: {json}", String::from_utf8_lossy(version.unwrap_or(b"?")));
         print_read("old reader", serde_json::from_str::<OrderV1>(json));
         print_read("new reader", serde_json::from_str::<OrderV2>(json));
     }
@@ -136,13 +109,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
 async fn write(producer: &FutureProducer, version: &str, order: &impl Serialize) -> Result<()> {
     let json = serde_json::to_string(order)?;
-    let header = Header {
-        key: "schema-version",
-        value: Some(version),
-    };
-    let record: FutureRecord<str, _> = FutureRecord::to(TOPIC)
-        .payload(&json)
-        .headers(OwnedHeaders::new().insert(header));
+    let header = Header { key: "schema-version", value: Some(version) };
+    let record: FutureRecord<str, _> =
+        FutureRecord::to(TOPIC).payload(&json).headers(OwnedHeaders::new().insert(header));
     let sent = producer.send(record, Timeout::Never).await;
     sent.map_err(|(error, _)| error)?;
     Ok(())

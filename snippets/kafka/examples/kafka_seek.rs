@@ -32,15 +32,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1)).set("retention.ms", "-1"); // the orders carry a date
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -59,9 +56,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
         .create()?;
     for number in 0..6 {
         let order = format!("order of 12:0{number}");
-        let record: FutureRecord<str, _> = FutureRecord::to(TOPIC)
-            .payload(&order)
-            .timestamp(NOON + i64::from(number) * MINUTE);
+        let record: FutureRecord<str, _> =
+            FutureRecord::to(TOPIC).payload(&order).timestamp(NOON + i64::from(number) * MINUTE);
         let sent = producer.send(record, Timeout::Never).await;
         sent.map_err(|(error, _)| error)?;
     }
@@ -87,19 +83,12 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let half_past_two = NOON + 2 * MINUTE + MINUTE / 2;
     moment.add_partition_offset(TOPIC, 0, Offset::Offset(half_past_two))?;
     let found = consumer.offsets_for_times(moment, LIMIT)?;
-    let found = found
-        .find_partition(TOPIC, 0)
-        .context("no answer")?
-        .offset();
+    let found = found.find_partition(TOPIC, 0).context("no answer")?.offset();
     consumer.seek(TOPIC, 0, found, LIMIT)?;
     println!("from 12:02:30 on: {}", next(&consumer).await?);
 
     consumer.seek(TOPIC, 0, Offset::OffsetTail(2), LIMIT)?;
-    println!(
-        "the last two: {}, {}",
-        next(&consumer).await?,
-        next(&consumer).await?
-    );
+    println!("the last two: {}, {}", next(&consumer).await?, next(&consumer).await?);
     // ANCHOR_END: seek
 
     consumer.seek(TOPIC, 0, Offset::Offset(100), LIMIT)?;

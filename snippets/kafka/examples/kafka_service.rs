@@ -7,13 +7,13 @@
 
 use std::{env, future::Future, pin::pin, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
@@ -25,7 +25,8 @@ use tokio::{
 
 const ORDERS: &str = "kafka-service.orders";
 const INVOICES: &str = "kafka-service.invoices";
-const GROUPS: [&str; 1] = ["kafka-service.billing"];
+const TOPICS: [&str; 2] = [ORDERS, INVOICES];
+const GROUP: &str = "kafka-service.billing";
 const REQUESTS: u32 = 20;
 
 #[tokio::main]
@@ -36,23 +37,23 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
-    remove_topics(&admin).await?; // left by a run that was cut off, with its group's offsets
-    let topics = [ORDERS, INVOICES].map(|t| NewTopic::new(t, 1, TopicReplication::Fixed(1)));
-    for created in admin.create_topics(&topics, &AdminOptions::new()).await? {
+        )
+    })?;
+
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&TOPICS, &options).await?)?; // left by a run that was cut off
+    let topics = TOPICS.map(|t| NewTopic::new(t, 1, TopicReplication::Fixed(1)));
+    for created in admin.create_topics(&topics, &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
-    let cleaned = clean_up(&admin).await;
-    shown.and(cleaned)
+    gone(admin.delete_groups(&[GROUP], &options).await?)?;
+    gone(admin.delete_topics(&TOPICS, &options).await?)?;
+    shown
 }
 
 async fn show(config: &ClientConfig) -> Result<()> {
@@ -67,15 +68,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
     });
     let own = own.await?.as_secs_f64();
     println!("{REQUESTS} requests at once, a producer for each: all placed");
-    println!(
-        "a producer for each took {:.0} times as long",
-        own / shared.as_secs_f64()
-    );
+    println!("a producer for each took {:.0} times as long", own / shared.as_secs_f64());
 
-    println!(
-        "{} invoices written for them",
-        bill(config, &producer).await?
-    );
+    println!("{} invoices written for them", bill(config, &producer).await?);
     Ok(())
 }
 
@@ -90,7 +85,7 @@ async fn place_order(producer: FutureProducer, number: u32) -> Result<()> {
 async fn bill(config: &ClientConfig, producer: &FutureProducer) -> Result<u32> {
     let consumer: StreamConsumer = config
         .clone()
-        .set("group.id", GROUPS[0])
+        .set("group.id", GROUP)
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.offset.store", "false")
         .set("session.timeout.ms", "6000")
@@ -139,46 +134,26 @@ where
 
 /// Whether an error only says that no broker could be reached just now.
 fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
     let code = error.rdkafka_error_code();
-    matches!(code, Some(AllBrokersDown | BrokerTransportFailure))
+    matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure))
 }
 
 fn connect(config: &ClientConfig) -> Result<FutureProducer> {
-    Ok(config
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "10000")
-        .create()?)
+    let mut safe = config.clone();
+    Ok(safe.set("enable.idempotence", "true").set("message.timeout.ms", "10000").create()?)
 }
 
 async fn send(producer: &FutureProducer, topic: &str, text: &str) -> Result<()> {
     let record: FutureRecord<str, _> = FutureRecord::to(topic).payload(text);
-    let sent = producer.send(record, Timeout::Never).await;
-    sent.map_err(|(error, _)| error)?;
+    producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     Ok(())
 }
 
-/// Removes the topics and the group.
-async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => bail!("cannot delete {group}: {code}"),
-        }
-    }
-    remove_topics(admin).await
-}
-
-async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin
-        .delete_topics(&[ORDERS, INVOICES], &AdminOptions::new())
-        .await?
-    {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
+/// Whether all of it is gone, or never was.
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    for (name, code) in results.into_iter().filter_map(Result::err) {
+        let never_was = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound].contains(&code);
+        ensure!(never_was, "cannot delete {name}: {code}");
     }
     Ok(())
 }

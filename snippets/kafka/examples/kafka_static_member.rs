@@ -49,15 +49,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -95,9 +92,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
 fn join(config: &ClientConfig, group: &str, instance: Option<&str>) -> Result<Member> {
     let mut config = config.clone();
-    config
-        .set("group.id", group)
-        .set("session.timeout.ms", "6000");
+    config.set("group.id", group).set("session.timeout.ms", "6000");
     if let Some(instance) = instance {
         config.set("group.instance.id", instance);
     }
@@ -118,10 +113,7 @@ async fn wait_for(members: &[(&Member, usize)]) -> Result<()> {
         if settled {
             return Ok(());
         }
-        ensure!(
-            Instant::now() < deadline,
-            "the group did not settle within 30 s"
-        );
+        ensure!(Instant::now() < deadline, "the group did not settle within 30 s");
     }
 }
 

@@ -49,18 +49,13 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread, as do the threaded producer and the consumer; no task is spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
-    let records = env::args()
-        .nth(1)
-        .map_or(Ok(RECORDS), |count| count.parse())?;
+        )
+    })?;
+    let records = env::args().nth(1).map_or(Ok(RECORDS), |count| count.parse())?;
 
     let options = AdminOptions::new();
     gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off

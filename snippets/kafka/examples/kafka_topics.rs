@@ -26,15 +26,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topics(&admin).await?; // left by a run that was cut off
     let shown = show(&admin).await;
     remove_topics(&admin).await?;
@@ -44,13 +41,15 @@ async fn main() -> Result<()> {
 async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
     // ANCHOR: create
     let orders = NewTopic::new(ORDERS, 1, TopicReplication::Fixed(1));
+    let one_day = "86400000"; // in ms; the default is a week
     let positions =
-        NewTopic::new(POSITIONS, 3, TopicReplication::Fixed(1)).set("retention.ms", "86400000"); // one day; the default is a week
+        NewTopic::new(POSITIONS, 3, TopicReplication::Fixed(1)).set("retention.ms", one_day);
     let named_wrongly = NewTopic::new("kafka-topics.two words", 1, TopicReplication::Fixed(1));
     let again = NewTopic::new(ORDERS, 5, TopicReplication::Fixed(1));
+    let alike = NewTopic::new("kafka-topics_orders", 1, TopicReplication::Fixed(1));
 
     println!("create:");
-    for topics in [vec![&orders, &positions, &named_wrongly], vec![&again]] {
+    for topics in [vec![&orders, &positions, &named_wrongly], vec![&again, &alike]] {
         // The call succeeds even if no topic was created: each has a result of its own.
         for created in admin.create_topics(topics, &AdminOptions::new()).await? {
             match created {
@@ -63,15 +62,9 @@ async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
 
     println!("list:");
     for topic in [ORDERS, POSITIONS] {
-        let metadata = admin
-            .inner()
-            .fetch_metadata(Some(topic), Duration::from_secs(5))?;
+        let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5))?;
         let topic = metadata.topics().first().context("no answer")?;
-        println!(
-            "  {}, partitions: {}",
-            topic.name(),
-            topic.partitions().len()
-        );
+        println!("  {}, partitions: {}", topic.name(), topic.partitions().len());
         for p in topic.partitions() {
             let (leader, replicas, in_sync) = (p.leader(), p.replicas(), p.isr());
             let number = p.id();
@@ -80,9 +73,7 @@ async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
     }
 
     println!("delete:");
-    for deleted in admin
-        .delete_topics(&[ORDERS, "kafka-topics.gone"], &AdminOptions::new())
-        .await?
+    for deleted in admin.delete_topics(&[ORDERS, "kafka-topics.gone"], &AdminOptions::new()).await?
     {
         match deleted {
             Ok(topic) => println!("  {topic}: deleted"),
@@ -93,10 +84,7 @@ async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
 }
 
 async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin
-        .delete_topics(&[ORDERS, POSITIONS], &AdminOptions::new())
-        .await?
-    {
+    for deleted in admin.delete_topics(&[ORDERS, POSITIONS], &AdminOptions::new()).await? {
         match deleted {
             Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
             Err((topic, code)) => bail!("cannot delete {topic}: {code}"),

@@ -31,12 +31,7 @@ struct Position {
 }
 
 const fn at(truck_id: &'static str, lat: f64, lng: f64, speed: u32) -> Position {
-    Position {
-        truck_id,
-        lat,
-        lng,
-        speed,
-    }
+    Position { truck_id, lat, lng, speed }
 }
 
 const BATCH: [Position; 5] = [
@@ -55,15 +50,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
 
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
@@ -88,9 +80,7 @@ async fn produce(config: &ClientConfig) -> Result<()> {
     let mut sent = Vec::new();
     for position in &BATCH {
         let json = serde_json::to_string(position)?;
-        let record = FutureRecord::to(TOPIC)
-            .key(position.truck_id)
-            .payload(&json);
+        let record = FutureRecord::to(TOPIC).key(position.truck_id).payload(&json);
         let receipt = producer.send_result(record).map_err(|(error, _)| error)?;
         sent.push((position.truck_id, json, receipt)); // a record and its own receipt
     }

@@ -33,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its groups' offsets
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -67,11 +64,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
     println!("{ORDERS} orders in {TOPIC}");
 
     let [group_a, group_b] = GROUPS;
-    for (group, when) in [
-        (group_a, "group-a reads"),
-        (group_a, "group-a reads again"),
-        (group_b, "group-b reads"),
-    ] {
+    for (group, when) in
+        [(group_a, "group-a reads"), (group_a, "group-a reads again"), (group_b, "group-b reads")]
+    {
         println!("{when}: {} orders", read_to_the_end(config, group).await?);
     }
     Ok(())

@@ -33,15 +33,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -55,11 +52,8 @@ async fn main() -> Result<()> {
 
 async fn show(config: &ClientConfig) -> Result<()> {
     receipts(config).await?;
-    let monitor: BaseConsumer = config
-        .clone()
-        .set("group.id", GROUPS[0])
-        .set("enable.auto.commit", "false")
-        .create()?;
+    let monitor: BaseConsumer =
+        config.clone().set("group.id", GROUPS[0]).set("enable.auto.commit", "false").create()?;
     let mut read = TopicPartitionList::new(); // as if the group had read 15
     read.add_partition_offset(TOPIC, 0, Offset::Offset(15))?;
     monitor.commit(&read, CommitMode::Sync)?;
@@ -76,12 +70,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
     // ANCHOR: replicas
     let metadata = monitor.fetch_metadata(Some(TOPIC), LIMIT)?; // None for all topics
-    let partitions = || {
-        metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions())
-    };
+    let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
     let short = partitions().filter(|p| p.isr().len() < p.replicas().len());
     println!("partitions with replicas that lag: {}", short.count());
     let dead = partitions().filter(|p| p.leader() < 0);

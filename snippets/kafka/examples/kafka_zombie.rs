@@ -32,15 +32,12 @@ async fn main() -> Result<()> {
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread, as transactions do; no task is ever spawned.
-    admin
-        .inner()
-        .fetch_metadata(None, Duration::from_secs(5))
-        .with_context(|| {
-            format!(
-                "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
+    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
+        format!(
+            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
                  or cargo run --bin sandbox -- up"
-            )
-        })?;
+        )
+    })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
@@ -68,11 +65,7 @@ fn show(config: &ClientConfig) -> Result<()> {
     match zombie.commit_transaction(LIMIT) {
         Err(KafkaError::Transaction(error)) => {
             println!("the first comes back and commits: {error}");
-            println!(
-                "can be tried again: {}, fatal: {}",
-                error.is_retriable(),
-                error.is_fatal()
-            );
+            println!("can be tried again: {}, fatal: {}", error.is_retriable(), error.is_fatal());
         }
         other => bail!("the zombie was not fenced: {other:?}"),
     }

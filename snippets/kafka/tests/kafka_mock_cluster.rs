@@ -63,9 +63,7 @@ impl Mock {
 
     fn consumer(&self) -> Result<StreamConsumer> {
         let mut config = self.config.clone();
-        config
-            .set("group.id", "billing")
-            .set("auto.offset.reset", "earliest");
+        config.set("group.id", "billing").set("auto.offset.reset", "earliest");
         let consumer: StreamConsumer = config.create()?;
         consumer.subscribe(&[TOPIC])?;
         Ok(consumer)
@@ -87,8 +85,7 @@ async fn what_is_sent_is_read_in_order() -> Result<()> {
 async fn an_error_that_passes_is_retried_by_the_client() -> Result<()> {
     let mock = mock()?;
     let moved = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-    mock.cluster
-        .request_errors(RDKafkaApiKey::Produce, &[moved, moved]);
+    mock.cluster.request_errors(RDKafkaApiKey::Produce, &[moved, moved]);
     send_order(&mock.producer()?, "order 1").await?;
     Ok(())
 }
@@ -99,10 +96,8 @@ async fn a_coordinator_that_is_not_ready_is_asked_again() -> Result<()> {
     send_order(&mock.producer()?, "order 1").await?;
     let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
     let absent = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
-    mock.cluster
-        .request_errors(RDKafkaApiKey::FindCoordinator, &[absent, absent]);
-    mock.cluster
-        .request_errors(RDKafkaApiKey::JoinGroup, &[loading]);
+    mock.cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[absent, absent]);
+    mock.cluster.request_errors(RDKafkaApiKey::JoinGroup, &[loading]);
     let orders = next_orders(&mock.consumer()?, 1).await?;
     ensure!(orders == ["order 1"], "{orders:?}");
     Ok(())
@@ -112,8 +107,7 @@ async fn a_coordinator_that_is_not_ready_is_asked_again() -> Result<()> {
 async fn an_error_that_stays_is_reported() -> Result<()> {
     let mock = mock()?;
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    mock.cluster
-        .request_errors(RDKafkaApiKey::Produce, &[denied]);
+    mock.cluster.request_errors(RDKafkaApiKey::Produce, &[denied]);
     let sent = send_order(&mock.producer()?, "order 1").await;
     let expected = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
     ensure!(sent == Err(expected), "{sent:?}");

@@ -21,18 +21,13 @@ use tokio::time::timeout;
 
 const EXCHANGE: &str = "rabbitmq-alternate-exchange.orders";
 const ALTERNATE: &str = "rabbitmq-alternate-exchange.unrouted";
-const QUEUES: [&str; 2] = [
-    "rabbitmq-alternate-exchange.germany",
-    "rabbitmq-alternate-exchange.nobody",
-];
+const QUEUES: [&str; 2] =
+    ["rabbitmq-alternate-exchange.germany", "rabbitmq-alternate-exchange.nobody"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -60,30 +55,18 @@ async fn main() -> Result<()> {
 // ANCHOR: steps
 async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
     let mut alternate = none();
-    alternate.insert(
-        "alternate-exchange".into(),
-        AMQPValue::LongString(ALTERNATE.into()),
-    );
+    alternate.insert("alternate-exchange".into(), AMQPValue::LongString(ALTERNATE.into()));
     for (exchange, kind, arguments, queue, key) in [
         (ALTERNATE, ExchangeKind::Fanout, none(), QUEUES[1], ""),
         (EXCHANGE, ExchangeKind::Direct, alternate, QUEUES[0], "de"),
     ] {
-        channel
-            .exchange_declare(exchange.into(), kind, durable, arguments)
-            .await?;
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), none())
-            .await?;
+        channel.exchange_declare(exchange.into(), kind, durable, arguments).await?;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), none()).await?;
         let options = QueueBindOptions::default();
-        channel
-            .queue_bind(queue.into(), exchange.into(), key.into(), options, none())
-            .await?;
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, none()).await?;
         println!("  {queue} is bound to {exchange}");
     }
     Ok(())
@@ -91,9 +74,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish to {EXCHANGE}");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     publish_to(channel, EXCHANGE, "de", "order from Bonn").await?;
     publish_to(channel, EXCHANGE, "fr", "order from Lyon").await
 }
@@ -119,9 +100,8 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
         )
         .await?;
     // A broker short of memory or disk confirms nothing for as long as that lasts.
-    let confirmation = timeout(Duration::from_secs(10), confirm)
-        .await
-        .context("no confirm within 10 s")??;
+    let confirmation =
+        timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmation.is_ack(), "RabbitMQ refused {text:?}");
     println!("  {key}: {text}");
     Ok(())
@@ -141,14 +121,10 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the exchanges and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
     for exchange in [EXCHANGE, ALTERNATE] {
-        channel
-            .exchange_delete(exchange.into(), Default::default())
-            .await?;
+        channel.exchange_delete(exchange.into(), Default::default()).await?;
     }
     Ok(())
 }

@@ -19,18 +19,13 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-const QUEUES: [&str; 2] = [
-    "rabbitmq-default-exchange.invoices",
-    "rabbitmq-default-exchange.receipts",
-];
+const QUEUES: [&str; 2] =
+    ["rabbitmq-default-exchange.invoices", "rabbitmq-default-exchange.receipts"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -55,13 +50,8 @@ async fn main() -> Result<()> {
     // A refusal closes the channel, so this one is made for it.
     let other = connection.create_channel().await?;
     let (queue, options) = (QUEUES[0], QueueBindOptions::default());
-    let bound = other.queue_bind(
-        queue.into(),
-        "".into(),
-        "k".into(),
-        options,
-        FieldTable::default(),
-    );
+    let bound =
+        other.queue_bind(queue.into(), "".into(), "k".into(), options, FieldTable::default());
     match bound.await {
         Err(error) => println!("bind to it: {error}"),
         Ok(()) => bail!("a queue was bound to the default exchange"),
@@ -75,9 +65,7 @@ async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
     for queue in QUEUES {
         let options = QueueDeclareOptions::durable();
-        channel
-            .queue_declare(queue.into(), options, FieldTable::default())
-            .await?;
+        channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
         println!("  {queue} is declared, and that is all");
     }
     Ok(())
@@ -85,9 +73,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish to the exchange without a name");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     publish_to(channel, "", QUEUES[0], "invoice 1").await?;
     publish_to(channel, "", QUEUES[1], "receipt 1").await
 }
@@ -113,9 +99,8 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
         )
         .await?;
     // A broker short of memory or disk confirms nothing for as long as that lasts.
-    let confirmation = timeout(Duration::from_secs(10), confirm)
-        .await
-        .context("no confirm within 10 s")??;
+    let confirmation =
+        timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmation.is_ack(), "RabbitMQ refused {text:?}");
     println!("  {key}: {text}");
     Ok(())
@@ -135,9 +120,7 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
     Ok(())
 }

@@ -21,18 +21,13 @@ use tokio::time::timeout;
 
 const GLOBAL: &str = "rabbitmq-exchange-binding.events";
 const EUROPE: &str = "rabbitmq-exchange-binding.europe";
-const QUEUES: [&str; 2] = [
-    "rabbitmq-exchange-binding.eu-payroll",
-    "rabbitmq-exchange-binding.all-payroll",
-];
+const QUEUES: [&str; 2] =
+    ["rabbitmq-exchange-binding.eu-payroll", "rabbitmq-exchange-binding.all-payroll"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -60,15 +55,10 @@ async fn main() -> Result<()> {
 // ANCHOR: steps
 async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
     for exchange in [GLOBAL, EUROPE] {
-        channel
-            .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none())
-            .await?;
+        channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none()).await?;
     }
     let options = ExchangeBindOptions::default();
     channel // destination first
@@ -76,13 +66,9 @@ async fn setup(channel: &Channel) -> Result<()> {
         .await?;
     println!("  {EUROPE} is bound to {GLOBAL} with eu.#");
     for (queue, exchange) in [(QUEUES[0], EUROPE), (QUEUES[1], GLOBAL)] {
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), none())
-            .await?;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), none()).await?;
         let (key, options) = ("*.payroll.*", QueueBindOptions::default());
-        channel
-            .queue_bind(queue.into(), exchange.into(), key.into(), options, none())
-            .await?;
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, none()).await?;
         println!("  {queue} is bound to {exchange} with {key}");
     }
     Ok(())
@@ -90,9 +76,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish to {GLOBAL}");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     publish_to(channel, GLOBAL, "eu.payroll.run", "salaries in Bonn").await?;
     publish_to(channel, GLOBAL, "us.payroll.run", "salaries in Boston").await
 }
@@ -118,9 +102,8 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
         )
         .await?;
     // A broker short of memory or disk confirms nothing for as long as that lasts.
-    let confirmation = timeout(Duration::from_secs(10), confirm)
-        .await
-        .context("no confirm within 10 s")??;
+    let confirmation =
+        timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmation.is_ack(), "RabbitMQ refused {text:?}");
     println!("  {key}: {text}");
     Ok(())
@@ -140,14 +123,10 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the exchanges and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
     for exchange in [GLOBAL, EUROPE] {
-        channel
-            .exchange_delete(exchange.into(), Default::default())
-            .await?;
+        channel.exchange_delete(exchange.into(), Default::default()).await?;
     }
     Ok(())
 }

@@ -22,23 +22,15 @@ use lapin::{
 use tokio::time::timeout;
 
 const EXCHANGE: &str = "rabbitmq-fanout.logs";
-const QUEUES: [&str; 3] = [
-    "rabbitmq-fanout.alerting",
-    "rabbitmq-fanout.archive",
-    "rabbitmq-fanout.dashboard",
-];
-const LOG_LINES: [(&str, &str); 2] = [
-    ("info", "order 17 placed"),
-    ("error", "card of order 17 declined"),
-];
+const QUEUES: [&str; 3] =
+    ["rabbitmq-fanout.alerting", "rabbitmq-fanout.archive", "rabbitmq-fanout.dashboard"];
+const LOG_LINES: [(&str, &str); 2] =
+    [("info", "order 17 placed"), ("error", "card of order 17 declined")];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -67,22 +59,13 @@ async fn main() -> Result<()> {
 /// Declares the exchange and binds each queue to it.
 async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none())
-        .await?;
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none()).await?;
     for queue in QUEUES {
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), none())
-            .await?;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), none()).await?;
         let options = QueueBindOptions::default();
-        channel
-            .queue_bind(queue.into(), EXCHANGE.into(), "".into(), options, none())
-            .await?;
+        channel.queue_bind(queue.into(), EXCHANGE.into(), "".into(), options, none()).await?;
         println!("  {queue} is bound to {EXCHANGE}");
     }
     Ok(())
@@ -91,9 +74,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 /// Publishes each log line once and waits until the broker has confirmed it.
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish, each line confirmed");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     for (level, line) in LOG_LINES {
         let confirm = channel
             .basic_publish(
@@ -105,9 +86,8 @@ async fn publish(channel: &Channel) -> Result<()> {
             )
             .await?; // written to the socket
         // A broker short of memory or disk confirms nothing for as long as that lasts.
-        let confirmation = timeout(Duration::from_secs(10), confirm)
-            .await
-            .context("no confirm within 10 s")??; // answered by the broker
+        let confirmation =
+            timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??; // answered by the broker
         ensure!(confirmation.is_ack(), "RabbitMQ refused {line:?}");
         println!("  {level}: {line}");
     }
@@ -120,9 +100,8 @@ async fn consume(channel: &Channel) -> Result<()> {
     channel.basic_qos(10, BasicQosOptions::default()).await?;
     for queue in QUEUES {
         let (tag, defaults) = (queue.into(), BasicConsumeOptions::default());
-        let consumer = channel
-            .basic_consume(queue.into(), tag, defaults, FieldTable::default())
-            .await?;
+        let consumer =
+            channel.basic_consume(queue.into(), tag, defaults, FieldTable::default()).await?;
         let mut copies = consumer.take(LOG_LINES.len());
         while let Some(delivery) = timeout(Duration::from_secs(10), copies.next())
             .await
@@ -141,12 +120,8 @@ async fn consume(channel: &Channel) -> Result<()> {
 /// Deletes the exchange and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
-    channel
-        .exchange_delete(EXCHANGE.into(), Default::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
     Ok(())
 }

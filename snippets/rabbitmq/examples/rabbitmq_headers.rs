@@ -20,11 +20,8 @@ use lapin::{
 use tokio::time::timeout;
 
 const EXCHANGE: &str = "rabbitmq-headers.documents";
-const QUEUES: [&str; 3] = [
-    "rabbitmq-headers.all",
-    "rabbitmq-headers.any",
-    "rabbitmq-headers.any-with-x",
-];
+const QUEUES: [&str; 3] =
+    ["rabbitmq-headers.all", "rabbitmq-headers.any", "rabbitmq-headers.any-with-x"];
 const MESSAGES: [[(&str, &str); 2]; 4] = [
     [("format", "pdf"), ("type", "report")],
     [("format", "pdf"), ("type", "invoice")],
@@ -35,10 +32,7 @@ const MESSAGES: [[(&str, &str); 2]; 4] = [
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -67,31 +61,18 @@ async fn main() -> Result<()> {
 /// Declares the exchange and the queues, and binds each with its own way to match.
 async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(EXCHANGE.into(), ExchangeKind::Headers, durable, none())
-        .await?;
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Headers, durable, none()).await?;
     let pdf_report = [("format", "pdf"), ("type", "report")];
     let tenant = [("x-tenant", "acme"), ("type", "report")];
-    let arguments = [
-        ("all", pdf_report),
-        ("any", pdf_report),
-        ("any-with-x", tenant),
-    ];
+    let arguments = [("all", pdf_report), ("any", pdf_report), ("any-with-x", tenant)];
     for (queue, (x_match, wanted)) in QUEUES.into_iter().zip(arguments) {
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), none())
-            .await?;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), none()).await?;
         let mut arguments = table(&wanted);
         arguments.insert("x-match".into(), text(x_match));
         let (exchange, options) = (EXCHANGE.into(), QueueBindOptions::default());
-        channel
-            .queue_bind(queue.into(), exchange, "".into(), options, arguments)
-            .await?;
+        channel.queue_bind(queue.into(), exchange, "".into(), options, arguments).await?;
         println!("  {queue}: x-match {x_match} of {wanted:?}");
     }
     Ok(())
@@ -100,9 +81,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 /// Publishes each message with its headers and waits until the broker has confirmed it.
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     for headers in MESSAGES {
         let name = headers.map(|(_, value)| value).join(" ");
         let properties = BasicProperties::default()
@@ -110,18 +89,11 @@ async fn publish(channel: &Channel) -> Result<()> {
             .with_headers(table(&headers));
         let options = BasicPublishOptions::default();
         let confirm = channel
-            .basic_publish(
-                EXCHANGE.into(),
-                "".into(),
-                options,
-                name.as_bytes(),
-                properties,
-            )
+            .basic_publish(EXCHANGE.into(), "".into(), options, name.as_bytes(), properties)
             .await?;
         // A broker short of memory or disk confirms nothing for as long as that lasts.
-        let confirmation = timeout(Duration::from_secs(10), confirm)
-            .await
-            .context("no confirm within 10 s")??;
+        let confirmation =
+            timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
         ensure!(confirmation.is_ack(), "RabbitMQ refused {name:?}");
         println!("  {headers:?}");
     }
@@ -152,13 +124,9 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the exchange and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
-    channel
-        .exchange_delete(EXCHANGE.into(), Default::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
     Ok(())
 }
 

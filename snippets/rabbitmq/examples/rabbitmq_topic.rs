@@ -47,10 +47,7 @@ const MESSAGES: [(&str, &str); 6] = [
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -79,24 +76,15 @@ async fn main() -> Result<()> {
 /// Declares the exchange and the queues, and binds them.
 async fn setup(channel: &Channel) -> Result<()> {
     println!("setup");
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, none())
-        .await?;
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, none()).await?;
     for queue in QUEUES {
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), none())
-            .await?;
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), none()).await?;
     }
     let options = QueueBindOptions::default;
     for (queue, key) in BINDINGS {
-        channel
-            .queue_bind(queue.into(), EXCHANGE.into(), key.into(), options(), none())
-            .await?;
+        channel.queue_bind(queue.into(), EXCHANGE.into(), key.into(), options(), none()).await?;
         println!("  {queue} is bound with {key}");
     }
     Ok(())
@@ -105,9 +93,7 @@ async fn setup(channel: &Channel) -> Result<()> {
 /// Publishes each message and waits until the broker has confirmed it.
 async fn publish(channel: &Channel) -> Result<()> {
     println!("publish");
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     for (key, text) in MESSAGES {
         let confirm = channel
             .basic_publish(
@@ -119,9 +105,8 @@ async fn publish(channel: &Channel) -> Result<()> {
             )
             .await?;
         // A broker short of memory or disk confirms nothing for as long as that lasts.
-        let confirmation = timeout(Duration::from_secs(10), confirm)
-            .await
-            .context("no confirm within 10 s")??;
+        let confirmation =
+            timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
         ensure!(confirmation.is_ack(), "RabbitMQ refused {text:?}");
         println!("  {key}: {text}");
     }
@@ -152,12 +137,8 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the exchange and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
-    channel
-        .exchange_delete(EXCHANGE.into(), Default::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
     Ok(())
 }

@@ -25,10 +25,7 @@ const QUEUES: [&str; 1] = ["rabbitmq-unroutable.billing"];
 #[tokio::main]
 async fn main() -> Result<()> {
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri
-        .parse()
-        .map_err(Error::msg)
-        .context("AMQP_URL is no AMQP address")?;
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -45,17 +42,10 @@ async fn main() -> Result<()> {
     let channel = connection.create_channel().await?;
 
     clean_up(&channel).await?; // left by a run that was cut off
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none())
-        .await?;
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none()).await?;
 
     // ANCHOR: steps
     println!("published before a queue is bound");
@@ -63,31 +53,22 @@ async fn main() -> Result<()> {
     println!("the same, mandatory");
     publish(&channel, EXCHANGE, "order 2", true).await?;
 
-    channel
-        .queue_declare(QUEUES[0].into(), QueueDeclareOptions::durable(), none())
-        .await?;
+    channel.queue_declare(QUEUES[0].into(), QueueDeclareOptions::durable(), none()).await?;
     let (queue, options) = (QUEUES[0].into(), QueueBindOptions::default());
-    channel
-        .queue_bind(queue, EXCHANGE.into(), "".into(), options, none())
-        .await?;
+    channel.queue_bind(queue, EXCHANGE.into(), "".into(), options, none()).await?;
     println!("published after the queue is bound, mandatory");
     publish(&channel, EXCHANGE, "order 3", true).await?;
     println!("in the queue: {:?}", take_all(&channel, QUEUES[0]).await?);
 
     println!("published to an exchange that does not exist");
     let other = connection.create_channel().await?;
-    other
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    other.confirm_select(ConfirmSelectOptions::default()).await?;
     match publish(&other, "rabbitmq-unroutable.nothing", "order 4", false).await {
         Err(error) => println!("  {error}"),
         Ok(()) => bail!("there is no such exchange"),
     }
     println!("  this channel is open: {}", other.status().connected());
-    println!(
-        "  the other channel is open: {}",
-        channel.status().connected()
-    );
+    println!("  the other channel is open: {}", channel.status().connected());
     // ANCHOR_END: steps
     clean_up(&channel).await?;
     connection.close(200, "done".into()).await?;
@@ -100,17 +81,13 @@ async fn publish(channel: &Channel, exchange: &str, text: &str, mandatory: bool)
         .basic_publish(
             exchange.into(),
             "".into(),
-            BasicPublishOptions {
-                mandatory,
-                ..Default::default()
-            },
+            BasicPublishOptions { mandatory, ..Default::default() },
             text.as_bytes(),
             BasicProperties::default().with_delivery_mode(2), // persistent
         )
         .await?;
-    let confirmation = timeout(Duration::from_secs(10), confirm)
-        .await
-        .context("no confirm within 10 s")??;
+    let confirmation =
+        timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     match confirmation {
         Confirmation::Ack(None) => println!("  {text}: confirmed"),
         Confirmation::Ack(Some(returned)) => println!(
@@ -137,12 +114,8 @@ async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
 /// Deletes the exchange and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in QUEUES {
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await?;
+        channel.queue_delete(queue.into(), Default::default()).await?;
     }
-    channel
-        .exchange_delete(EXCHANGE.into(), Default::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
     Ok(())
 }

@@ -15,19 +15,13 @@ use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName};
 use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-fanout-order-placed";
-const QUEUES: [&str; 3] = [
-    "sns-fanout-inventory",
-    "sns-fanout-shipping",
-    "sns-fanout-billing",
-];
+const QUEUES: [&str; 3] = ["sns-fanout-inventory", "sns-fanout-shipping", "sns-fanout-billing"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     // The SDK limits connecting, not answering: a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder()
-        .operation_timeout(Duration::from_secs(5))
-        .build();
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = config::Builder::from(&aws).timeout_config(limit).build();
     let (sns, sqs) = (Sns::from_conf(limited), Sqs::new(&aws));
 

@@ -78,11 +78,7 @@ async fn receive_and_delete(sqs: &Client, queue: &str) -> Result<()> {
     println!("  {count} = {}", counted.context("no receive count")?);
 
     let receipt = message.receipt_handle().context("no receipt handle")?;
-    sqs.delete_message()
-        .queue_url(queue)
-        .receipt_handle(receipt)
-        .send()
-        .await?;
+    sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
     println!("deleted");
     Ok(())
 }
@@ -92,9 +88,7 @@ async fn receive_and_delete(sqs: &Client, queue: &str) -> Result<()> {
 /// is anything to talk to.
 async fn remove_old_queue(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     // The SDK limits connecting, not answering: a silent endpoint would hold the call for ever.
-    let limit = TimeoutConfig::builder()
-        .operation_timeout(Duration::from_secs(5))
-        .build();
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let question = sqs.get_queue_url().queue_name(QUEUE).customize();
     let limited = config::Builder::new().timeout_config(limit);
     let queue = match question.config_override(limited).send().await {
@@ -115,9 +109,7 @@ async fn remove_old_queue(sqs: &Client, aws: &SdkConfig) -> Result<()> {
 }
 
 fn is_absent(error: &SdkError<GetQueueUrlError>) -> bool {
-    error
-        .as_service_error()
-        .is_some_and(GetQueueUrlError::is_queue_does_not_exist)
+    error.as_service_error().is_some_and(GetQueueUrlError::is_queue_does_not_exist)
 }
 
 /// Creates the queue. AWS refuses a name for 60 s after its deletion: waits that out.
