@@ -90,8 +90,10 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         consumer.store_offset_from_message(&message)?; // after the work
     }
     // Stored offsets are committed every 5 s anyway; a program that ends does it at once.
-    if !read.is_empty() {
-        consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs any more
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        // Everything was committed already, or nothing was read.
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+        Err(error) => return Err(error.into()),
     }
     // ANCHOR_END: consume
 

@@ -65,6 +65,7 @@ async fn main() -> Result<()> {
     try_producer(&config, "transactional.id=billing enable.idempotence=false");
     try_consumer(&config, "session.timeout.ms=45000 max.poll.interval.ms=30000");
     try_consumer(&config, "group.protocol=consumer session.timeout.ms=45000");
+    try_consumer(&config, "partition.assignment.strategy=cooperative-sticky,range");
 
     let features = config.create_native_config()?.get("builtin.features")?;
     println!("this build has: {features}");

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 const TOPIC: &str = "kafka-lag.orders";
 const ORDERS: [i32; 3] = [5, 3, 4]; // for each partition
-const GROUPS: [&str; 2] = ["kafka-lag.billing", "kafka-lag.shipping"];
+const GROUPS: [&str; 3] = ["kafka-lag.billing", "kafka-lag.kip-848", "kafka-lag.shipping"];
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::main]
@@ -50,12 +50,13 @@ async fn main() -> Result<()> {
 
 async fn show(config: &ClientConfig) -> Result<()> {
     place_orders(config).await?;
-    let member = join(config, GROUPS[0]).await?;
+    let member = join(config, GROUPS[0], "classic").await?;
     let mut read = TopicPartitionList::new(); // partition 2 has never been committed
     read.add_partition_offset(TOPIC, 0, Offset::Offset(2))?;
     read.add_partition_offset(TOPIC, 1, Offset::Offset(3))?;
     member.commit(&read, CommitMode::Sync)?; // blocks; nothing else runs
-    let other = join(config, GROUPS[1]).await?;
+    let _newer = join(config, GROUPS[1], "consumer").await?;
+    let other = join(config, GROUPS[2], "classic").await?;
     drop(other); // leaves its group behind, empty
 
     let monitor: BaseConsumer = config.clone().set("group.id", GROUPS[0]).create()?;
@@ -88,14 +89,14 @@ async fn show(config: &ClientConfig) -> Result<()> {
 }
 
 /// Joins a group as its only member and waits until it has all partitions.
-async fn join(config: &ClientConfig, group: &str) -> Result<StreamConsumer> {
-    let consumer: StreamConsumer = config
-        .clone()
-        .set("group.id", group)
-        .set("client.id", "worker-1")
-        .set("enable.auto.commit", "false")
-        .set("session.timeout.ms", "6000")
-        .create()?;
+async fn join(config: &ClientConfig, group: &str, protocol: &str) -> Result<StreamConsumer> {
+    let mut config = config.clone();
+    config.set("group.id", group).set("group.protocol", protocol).set("client.id", "worker-1");
+    config.set("enable.auto.commit", "false");
+    if protocol == "classic" {
+        config.set("session.timeout.ms", "6000"); // KIP-848 has it in the broker
+    }
+    let consumer: StreamConsumer = config.create()?;
     consumer.subscribe(&[TOPIC])?;
     let deadline = Instant::now() + Duration::from_secs(30);
     while consumer.assignment()?.count() < ORDERS.len() {

@@ -1,11 +1,11 @@
 //! A consumer pauses its partitions while the work behind it is full, and stays in its group.
 //!
-//! Guarantee: no more than the channel holds waits in memory, and the member keeps polling, so it
-//! is not thrown out. Holds however slow the worker is; the order within a partition stays.
+//! Guarantee: at least once, in order, and no more than the channel holds waits for the worker. The
+//! member keeps polling, so it is not thrown out, however slow the worker is.
 //!
 //! Run: `cargo run --example kafka_pause`
 
-use std::{env, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
@@ -58,12 +58,14 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         .clone()
         .set("group.id", GROUPS[0])
         .set("auto.offset.reset", "earliest")
+        .set("enable.auto.offset.store", "false") // the worker stores after its work
         .set("session.timeout.ms", "6000")
         .create()?;
     consumer.subscribe(&[TOPIC])?;
+    let consumer = Arc::new(consumer);
 
     let (photos, waiting) = mpsc::channel(ROOM);
-    let worker = tokio::spawn(shrink(waiting));
+    let worker = tokio::spawn(shrink(waiting, consumer.clone()));
     let (mut read, mut pauses) = (0, 0);
     let deadline = Instant::now() + Duration::from_secs(60);
     // ANCHOR: pause
@@ -106,10 +108,14 @@ async fn consume(config: &ClientConfig) -> Result<()> {
 }
 
 /// Takes 50 ms for each photo.
-async fn shrink(mut photos: mpsc::Receiver<OwnedMessage>) -> Result<Vec<i64>> {
+async fn shrink(
+    mut photos: mpsc::Receiver<OwnedMessage>,
+    consumer: Arc<StreamConsumer>,
+) -> Result<Vec<i64>> {
     let mut done = Vec::new();
     while let Some(photo) = photos.recv().await {
         sleep(Duration::from_millis(50)).await; // the work
+        consumer.store_offset(TOPIC, photo.partition(), photo.offset())?;
         done.push(photo.offset());
     }
     Ok(done)

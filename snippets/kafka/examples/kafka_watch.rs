@@ -62,7 +62,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
     for partition in committed.elements() {
         let number = partition.partition();
         let (first, next) = monitor.fetch_watermarks(TOPIC, number, LIMIT)?;
-        // A group that has committed nothing is behind by all there is.
+        // Nothing committed: counted from the first record, as with earliest.
         let lag = next - partition.offset().to_raw().unwrap_or(first).max(first);
         println!("lag of partition {number}: {lag}");
     }
