@@ -1,6 +1,6 @@
-//! Lists the groups of a topic, describes one and computes its lag per partition.
+//! Lists groups with their state and members, and computes the lag of one in each partition.
 //!
-//! Guarantee: the lag is what the group would read again after a crash of all its members: it counts
+//! Guarantee: the lag is what the group would read if all its members were started anew: it counts
 //! from the committed offset, not from what is being worked on. It is true for the moment of asking.
 //!
 //! Run: `cargo run --example kafka_lag`

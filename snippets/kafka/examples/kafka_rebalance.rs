@@ -1,17 +1,14 @@
-//! What a member gives up when another joins: eager, cooperative and KIP-848 rebalances.
+//! What a member gives up when another joins, by each of Kafka's protocols and between two of them.
 //!
 //! Guarantee: a cooperative or KIP-848 rebalance takes from a member only the partitions that
-//! move; an eager one takes all first. Holds when every member of the group has the same setting.
+//! move; an eager one takes all first. Holds when all members of the group use it.
 //!
 //! Run: `cargo run --example kafka_rebalance`
 
-use std::{
-    env,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{env, sync::mpsc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
+use futures::future::try_join_all;
 use rdkafka::{
     ClientConfig, ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -23,12 +20,15 @@ use tokio::time::{Instant, timeout};
 
 const TOPIC: &str = "kafka-rebalance.orders";
 const PARTITIONS: usize = 4;
-const GROUPS: [&str; 3] =
-    ["kafka-rebalance.eager", "kafka-rebalance.cooperative", "kafka-rebalance.kip-848"];
+const GROUPS: [&str; 4] = [
+    "kafka-rebalance.eager",
+    "kafka-rebalance.cooperative",
+    "kafka-rebalance.kip-848",
+    "kafka-rebalance.changing",
+];
 
 /// Notes what a member is told to give up and what it is given.
-#[derive(Default)]
-struct Notes(Mutex<Vec<String>>);
+struct Notes(mpsc::Sender<String>);
 
 impl ClientContext for Notes {}
 
@@ -41,7 +41,7 @@ impl ConsumerContext for Notes {
             Rebalance::Assign(partitions) => format!("gets {}", partitions.count()),
             Rebalance::Error(error) => format!("fails: {error}"),
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        let _ = self.0.send(note); // nobody listens to the second member
     }
 }
 // ANCHOR_END: notes
@@ -86,34 +86,35 @@ async fn show(config: &ClientConfig) -> Result<()> {
     kip_848.set("group.id", GROUPS[2]);
     kip_848.set("group.protocol", "consumer");
     // ANCHOR_END: protocols
-
     for classic in [&mut eager, &mut cooperative] {
         classic.set("session.timeout.ms", "6000"); // KIP-848 has it in the broker
     }
-    let (eager, cooperative, kip_848) =
-        tokio::try_join!(second_joins(&eager), second_joins(&cooperative), second_joins(&kip_848))?;
-    println!("eager: the first {eager}");
-    println!("cooperative: the first {cooperative}");
-    println!("KIP-848: the first {kip_848}");
+    let (mut old, mut new) = (eager.clone(), kip_848.clone()); // halfway through a deployment
+    old.set("group.id", GROUPS[3]);
+    new.set("group.id", GROUPS[3]);
+    let pairs =
+        [(&eager, &eager), (&cooperative, &cooperative), (&kip_848, &kip_848), (&old, &new)];
+    let notes = try_join_all(pairs.map(|(first, second)| second_joins(first, second))).await?;
+    println!("eager: the first {}", notes[0]);
+    println!("cooperative: the first {}", notes[1]);
+    println!("KIP-848: the first {}", notes[2]);
+    println!("eager, the second with KIP-848: the first {}", notes[3]);
     Ok(())
 }
 
 /// Returns what the first member of a group went through when a second joined.
-async fn second_joins(config: &ClientConfig) -> Result<String> {
-    let mut members = vec![join(config)?];
+async fn second_joins(first: &ClientConfig, second: &ClientConfig) -> Result<String> {
+    let (tell, notes) = mpsc::channel();
+    let mut members = vec![join(first, tell)?];
     settle(&members).await?;
-    let notes = &members[0].context().0;
-    notes.lock().unwrap_or_else(PoisonError::into_inner).clear();
-
-    members.push(join(config)?);
+    let _alone = notes.try_iter().count();
+    members.push(join(second, mpsc::channel().0)?);
     settle(&members).await?;
-    let notes = &members[0].context().0;
-    let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(notes.join(", "))
+    Ok(notes.try_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn join(config: &ClientConfig) -> Result<StreamConsumer<Notes>> {
-    let consumer: StreamConsumer<Notes> = config.create_with_context(Notes::default())?;
+fn join(config: &ClientConfig, notes: mpsc::Sender<String>) -> Result<StreamConsumer<Notes>> {
+    let consumer: StreamConsumer<Notes> = config.create_with_context(Notes(notes))?;
     consumer.subscribe(&[TOPIC])?;
     Ok(consumer)
 }

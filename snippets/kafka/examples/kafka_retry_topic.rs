@@ -5,8 +5,7 @@
 //!
 //! Run: `cargo run --example kafka_retry_topic`
 
-use std::env;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, time::Duration, time::UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
@@ -19,25 +18,17 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
 const ORDERS: &str = "kafka-retry-topic.orders";
 const RETRY: &str = "kafka-retry-topic.orders.retry";
 const DEAD: &str = "kafka-retry-topic.orders.dead";
 const TOPICS: [&str; 3] = [ORDERS, RETRY, DEAD];
-const GROUP: &str = "kafka-retry-topic.billing";
-const COUNT: usize = 4;
+const GROUPS: [&str; 2] = ["kafka-retry-topic.billing", "kafka-retry-topic.retry"];
 const ATTEMPTS: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(500); // minutes in real life
-const LIMIT: Duration = Duration::from_secs(30);
 
-#[derive(Default, Serialize, Deserialize)]
-struct Attempts {
-    failed: u32,
-    not_before_ms: u64,
-    reason: String,
-}
+type Order<'a> = BorrowedMessage<'a>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -60,94 +51,103 @@ async fn main() -> Result<()> {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
-    gone(admin.delete_groups(&[GROUP], &options).await?)?;
-    gone(admin.delete_topics(&TOPICS, &options).await?)?;
-    shown
+    let groups = admin.delete_groups(&GROUPS, &options).await?;
+    let topics = admin.delete_topics(&TOPICS, &options).await?;
+    shown.and(gone(groups)).and(gone(topics))
 }
 
 async fn show(config: &ClientConfig) -> Result<()> {
-    let producer: FutureProducer = config
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "10000")
-        .create()?;
-    for number in 1..=COUNT {
-        send(&producer, ORDERS, &format!("order {number}"), &Attempts::default()).await?;
+    let mut safe = config.clone();
+    safe.set("enable.idempotence", "true").set("message.timeout.ms", "10000");
+    let producer: FutureProducer = safe.create()?;
+    for order in ["order 1", "order 2", "order 3", "order 4"] {
+        let record = FutureRecord::to(ORDERS).key(order).payload(order);
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
-    println!("{COUNT} orders in {ORDERS}; order 2 fails twice, order 3 always");
-    // In a service these are two tasks. One after the other they print the same each time.
-    let mut left = COUNT;
-    for (topic, orders) in [(ORDERS, COUNT), (RETRY, usize::MAX)] {
-        let (consumer, mut read) = (join(config, topic)?, 0);
-        while left > 0 && read < orders {
-            left -= bill_next(&consumer, &producer).await?;
-            read += 1;
-        }
+    println!("4 orders in {ORDERS}; order 2 fails twice, order 3 always");
+
+    // At the same time: 4 first attempts, and the 4 that orders 2 and 3 have after them.
+    let main = work(join(config, GROUPS[0], ORDERS)?, producer.clone());
+    let later = work(join(config, GROUPS[1], RETRY)?, producer);
+    tokio::try_join!(main, later)?;
+
+    let dead = join(config, GROUPS[1], DEAD)?;
+    let order = next(&dead).await?;
+    let text = order.payload_view::<str>().context("no payload")??;
+    let [failed, reason, origin] =
+        ["failed", "reason", "origin"].map(|name| header(&order, name).unwrap_or("missing"));
+    println!("in {DEAD}: {text}, failed {failed} times: {reason}");
+    println!("  it came from {origin}");
+    Ok(())
+}
+
+/// Works on four orders. In a service this is a task of its own, without end.
+async fn work(from: StreamConsumer, to: FutureProducer) -> Result<()> {
+    for _ in 0..4 {
+        bill_or_move(&from, &next(&from).await?, &to).await?;
     }
-    let dead = join(config, DEAD)?;
-    let order = timeout(LIMIT, dead.recv()).await.context("no dead letter within 30 s")??;
-    let Attempts { failed, reason, .. } = attempts(&order)?;
-    let order = order.payload_view::<str>().context("no payload")??;
-    println!("in {DEAD}: {order}, failed {failed} times: {reason}");
     Ok(())
 }
 
 // ANCHOR: retry
-/// Bills an order or moves it on. Returns how many are settled by that.
-async fn bill_next(consumer: &StreamConsumer, producer: &FutureProducer) -> Result<usize> {
-    let message = timeout(LIMIT, consumer.recv()).await.context("no order within 30 s")??;
-    let tried = attempts(&message)?;
-    let order = message.payload_view::<str>().context("no payload")??;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let due = Duration::from_millis(tried.not_before_ms);
-    // Longer than max.poll.interval.ms? Then pause the partition and keep polling.
-    sleep(due.saturating_sub(now)).await;
-    let mut settled = true;
-    if let Err(error) = bill(order, tried.failed) {
-        println!("{order}: {error}, attempt {}", tried.failed + 1);
-        let not_before = now.max(due) + BACK_OFF * 2_u32.pow(tried.failed);
-        let tried = Attempts {
-            failed: tried.failed + 1,
-            not_before_ms: not_before.as_millis().try_into()?,
-            reason: error.to_string(),
-        };
-        settled = tried.failed == ATTEMPTS;
-        send(producer, if settled { DEAD } else { RETRY }, order, &tried).await?;
-    } else {
-        println!("{order}: billed, attempt {}", tried.failed + 1);
+/// Bills an order, or moves it to the topic that comes next.
+async fn bill_or_move(from: &StreamConsumer, order: &Order<'_>, to: &FutureProducer) -> Result<()> {
+    let failed: u32 = header(order, "failed").map_or(Ok(0), str::parse)?;
+    let not_before: u64 = header(order, "not-before").map_or(Ok(0), str::parse)?;
+    if let Some(wait) = Duration::from_millis(not_before).checked_sub(UNIX_EPOCH.elapsed()?) {
+        let partitions = from.assignment()?;
+        from.pause(&partitions)?;
+        tokio::select! {
+            () = sleep(wait) => {}
+            // Nothing comes. But who polls stays in the group.
+            other = from.recv() => bail!("offset {} of a paused partition", other?.offset()),
+        }
+        from.resume(&partitions)?;
     }
-    consumer.store_offset_from_message(&message)?; // billed, or the copy is acknowledged
-    Ok(usize::from(settled))
+    if let Err(reason) = bill(order.payload().unwrap_or_default(), failed) {
+        let here = format!("{}/{}/{}", order.topic(), order.partition(), order.offset());
+        let due = UNIX_EPOCH.elapsed()? + BACK_OFF * 2_u32.pow(failed);
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: "failed", value: Some(&(failed + 1).to_string()) })
+            .insert(Header { key: "reason", value: Some(reason) })
+            .insert(Header { key: "origin", value: Some(header(order, "origin").unwrap_or(&here)) })
+            .insert(Header { key: "not-before", value: Some(&due.as_millis().to_string()) });
+        let topic = if failed + 1 < ATTEMPTS { RETRY } else { DEAD };
+        let mut copy: FutureRecord<[u8], [u8]> = FutureRecord::to(topic).headers(headers);
+        (copy.key, copy.payload) = (order.key(), order.payload());
+        to.send(copy, Timeout::Never).await.map_err(|(error, _)| error)?;
+    }
+    Ok(from.store_offset_from_message(order)?) // billed, or the copy is acknowledged
 }
 // ANCHOR_END: retry
 
-fn bill(order: &str, failed: u32) -> Result<()> {
-    match order {
-        "order 2" if failed < 2 => bail!("provider busy"),
-        "order 3" => bail!("card declined"),
+fn bill(order: &[u8], failed: u32) -> Result<(), &'static str> {
+    let billed = match order {
+        b"order 2" if failed < 2 => Err("provider busy"),
+        b"order 3" => Err("card declined"),
         _ => Ok(()),
-    }
+    };
+    let (order, said) = (String::from_utf8_lossy(order), billed.err().unwrap_or("billed"));
+    println!("{order}: {said}, attempt {}", failed + 1);
+    billed
 }
 
-fn attempts(message: &BorrowedMessage<'_>) -> Result<Attempts> {
-    let json = message.headers().and_then(|headers| headers.get(0).value);
-    Ok(serde_json::from_slice(json.context("no header `attempts`")?)?)
+fn header<'a>(order: &'a Order<'_>, name: &str) -> Option<&'a str> {
+    let mut headers = order.headers()?.iter();
+    str::from_utf8(headers.find(|header| header.key == name)?.value?).ok()
 }
 
-async fn send(producer: &FutureProducer, to: &str, order: &str, tried: &Attempts) -> Result<()> {
-    let value = Some(serde_json::to_string(tried)?);
-    let headers = OwnedHeaders::new().insert(Header { key: "attempts", value: value.as_ref() });
-    let record = FutureRecord::to(to).key(order).payload(order).headers(headers);
-    producer.send(record, Timeout::Never).await.map(drop).map_err(|(error, _)| error.into())
+async fn next(consumer: &StreamConsumer) -> Result<Order<'_>> {
+    let order = timeout(Duration::from_secs(30), consumer.recv()).await;
+    Ok(order.context("no order within 30 s")??)
 }
 
-fn join(config: &ClientConfig, topic: &str) -> Result<StreamConsumer> {
+fn join(config: &ClientConfig, group: &str, topic: &str) -> Result<StreamConsumer> {
     let mut config = config.clone();
-    config.set("group.id", GROUP).set("auto.offset.reset", "earliest");
+    config.set("group.id", group).set("auto.offset.reset", "earliest");
     config.set("enable.auto.offset.store", "false").set("session.timeout.ms", "6000");
     let consumer: StreamConsumer = config.create()?;
-    consumer.subscribe(&[topic])?;
-    Ok(consumer)
+    Ok(consumer.subscribe(&[topic]).map(|()| consumer)?)
 }
 
 /// Whether all of it is gone, or never was.

@@ -40,11 +40,20 @@ struct OrderV2 {
 }
 
 /// A field with another name: for old readers `cents` is missing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct OrderV3 {
     id: u32,
     total_cents: u64,
     currency: String,
+}
+
+/// A reader that looks at the header first, and turns every version into the one it works with.
+fn read_any(version: &str, json: &str) -> serde_json::Result<OrderV2> {
+    if version != "3" {
+        return serde_json::from_str(json);
+    }
+    let OrderV3 { id, total_cents: cents, currency } = serde_json::from_str(json)?;
+    Ok(OrderV2 { id, cents, currency })
 }
 // ANCHOR_END: versions
 
@@ -83,9 +92,20 @@ async fn show(config: &ClientConfig) -> Result<()> {
         .set("message.timeout.ms", "10000")
         .create()?;
     let (cents, currency) = (1999, "USD".to_owned());
-    write(&producer, "1", &OrderV1 { id: 1, cents }).await?;
-    write(&producer, "2", &OrderV2 { id: 2, cents, currency: currency.clone() }).await?;
-    write(&producer, "3", &OrderV3 { id: 3, total_cents: cents, currency }).await?;
+    let orders = [
+        ("1", serde_json::to_string(&OrderV1 { id: 1, cents })?),
+        ("2", serde_json::to_string(&OrderV2 { id: 2, cents, currency: currency.clone() })?),
+        ("3", serde_json::to_string(&OrderV3 { id: 3, total_cents: cents, currency })?),
+        // From a program that took a string for the amount, and one that had no currency.
+        ("4", r#"{"id":4,"cents":"19.99","currency":"USD"}"#.to_owned()),
+        ("5", r#"{"id":5,"cents":1999,"currency":null}"#.to_owned()),
+    ];
+    for (version, json) in &orders {
+        let header = Header { key: "schema-version", value: Some(*version) };
+        let headers = OwnedHeaders::new().insert(header);
+        let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(json).headers(headers);
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
+    }
 
     let consumer: StreamConsumer = config
         .clone()
@@ -95,25 +115,17 @@ async fn show(config: &ClientConfig) -> Result<()> {
     let mut partition = TopicPartitionList::new();
     partition.add_partition_offset(TOPIC, 0, Offset::Beginning)?;
     consumer.assign(&partition)?;
-    for _ in 0..3 {
+    for _ in &orders {
         let record = timeout(Duration::from_secs(30), consumer.recv()).await;
         let record = record.context("no record within 30 s")??;
-        let version = record.headers().and_then(|h| h.iter().next()).and_then(|h| h.value);
+        let version = record.headers().context("no headers")?.get_as::<str>(0)?;
+        let version = version.value.context("no version")?;
         let json = record.payload_view::<str>().context("no payload")??;
-        println!("version {}: {json}", String::from_utf8_lossy(version.unwrap_or(b"?")));
+        println!("version {version}: {json}");
         print_read("old reader", serde_json::from_str::<OrderV1>(json));
         print_read("new reader", serde_json::from_str::<OrderV2>(json));
+        print_read("by version", read_any(version, json));
     }
-    Ok(())
-}
-
-async fn write(producer: &FutureProducer, version: &str, order: &impl Serialize) -> Result<()> {
-    let json = serde_json::to_string(order)?;
-    let header = Header { key: "schema-version", value: Some(version) };
-    let record: FutureRecord<str, _> =
-        FutureRecord::to(TOPIC).payload(&json).headers(OwnedHeaders::new().insert(header));
-    let sent = producer.send(record, Timeout::Never).await;
-    sent.map_err(|(error, _)| error)?;
     Ok(())
 }
 

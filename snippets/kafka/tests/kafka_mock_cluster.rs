@@ -10,16 +10,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rdkafka::{
     ClientConfig, Message,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
     mocking::MockCluster,
-    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
+    producer::{DefaultProducerContext, FutureProducer, FutureRecord, Producer},
     types::{RDKafkaApiKey, RDKafkaRespErr},
     util::Timeout,
 };
 use tokio::time::timeout;
 
 const TOPIC: &str = "orders";
+const LIMIT: Duration = Duration::from_secs(20);
 
 // What is tested: two functions of a service.
 
@@ -32,7 +35,7 @@ async fn send_order(producer: &FutureProducer, order: &str) -> Result<(), KafkaE
 async fn next_orders(consumer: &StreamConsumer, count: usize) -> Result<Vec<String>> {
     let mut orders = Vec::new();
     while orders.len() < count {
-        let received = timeout(Duration::from_secs(20), consumer.recv()).await;
+        let received = timeout(LIMIT, consumer.recv()).await;
         let message = received.context("no order within 20 s")??;
         let order = message.payload_view::<str>().context("no payload")??;
         orders.push(order.to_owned());
@@ -96,8 +99,8 @@ async fn a_coordinator_that_is_not_ready_is_asked_again() -> Result<()> {
     send_order(&mock.producer()?, "order 1").await?;
     let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
     let absent = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
-    mock.cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[absent, absent]);
-    mock.cluster.request_errors(RDKafkaApiKey::JoinGroup, &[loading]);
+    mock.cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[absent]);
+    mock.cluster.request_errors(RDKafkaApiKey::OffsetFetch, &[loading]);
     let orders = next_orders(&mock.consumer()?, 1).await?;
     ensure!(orders == ["order 1"], "{orders:?}");
     Ok(())
@@ -115,6 +118,14 @@ async fn an_error_that_stays_is_reported() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_order_that_is_too_large_is_not_even_sent() -> Result<()> {
+    let sent = send_order(&mock()?.producer()?, &"x".repeat(2_000_000)).await;
+    let expected = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+    ensure!(sent == Err(expected), "{sent:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_broker_that_is_down_is_reported_in_time() -> Result<()> {
     let mock = mock()?;
     let producer = mock.producer()?;
@@ -126,3 +137,33 @@ async fn a_broker_that_is_down_is_reported_in_time() -> Result<()> {
     Ok(())
 }
 // ANCHOR_END: tests
+
+// What the mock cluster is not good for.
+
+// ANCHOR: limits
+#[tokio::test]
+async fn limit_an_aborted_order_is_read() -> Result<()> {
+    let mock = mock()?;
+    let mut config = mock.config.clone();
+    let producer: FutureProducer = config.set("transactional.id", "billing").create()?;
+    producer.init_transactions(LIMIT)?;
+    producer.begin_transaction()?;
+    send_order(&producer, "order 1").await?;
+    producer.abort_transaction(LIMIT)?;
+    // A broker would not show it to this consumer, which reads what is committed.
+    let orders = next_orders(&mock.consumer()?, 1).await?;
+    ensure!(orders == ["order 1"], "{orders:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn limit_no_admin_calls() -> Result<()> {
+    let mock = mock()?;
+    let admin: AdminClient<DefaultClientContext> = mock.config.create()?;
+    let topic = NewTopic::new("invoices", 1, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().request_timeout(Some(LIMIT));
+    let created = admin.create_topics([&topic], &options).await;
+    eprintln!("{created:?}");
+    Ok(())
+}
+// ANCHOR_END: limits
