@@ -59,6 +59,7 @@ kafka-topics.sh "${BROKER[@]}" --create --topic $TOPIC --partitions 1 >/dev/null
 kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $SHARE \
     --add-config share.auto.offset.reset=earliest >/dev/null 2>&1 # the end is the default
 
+# ANCHOR: session
 echo "two members of a consumer group"
 for _ in 1 2; do
     kafka-console-consumer.sh "${BROKER[@]}" --topic $TOPIC --group $GROUP \
@@ -85,3 +86,4 @@ wait_for "100 jobs done" all_done
 echo "members that got jobs: $(find "$JOBS" -type f -size +0 | wc -l)"
 echo "different jobs done: $(sort -u "$JOBS"/* | wc -l)"
 echo "done twice: $(sort "$JOBS"/* | uniq -d | wc -l)"
+# ANCHOR_END: session

@@ -66,6 +66,7 @@ remove_leftovers
 trap 'remove || true' EXIT
 prepare
 
+# ANCHOR: session
 send "job 1"
 worker "released" --release
 worker "accepted"
@@ -93,3 +94,4 @@ echo "each worker fetches one job"
 send "job 8" "job 9"
 worker "accepted" "${ONE[@]}"
 worker "accepted" "${ONE[@]}"
+# ANCHOR_END: session

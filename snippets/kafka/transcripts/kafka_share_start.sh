@@ -44,6 +44,7 @@ remove_leftovers
 trap 'remove || true' EXIT
 kafka-topics.sh "${BROKER[@]}" --create --topic $TOPIC --partitions 1 >/dev/null 2>&1
 
+# ANCHOR: session
 send "invoice 1" "invoice 2"
 worker "archive, a new group" $LATE --timeout-ms 10000
 send "invoice 3"
@@ -59,3 +60,4 @@ worker "archive, set to the beginning" $LATE --max-messages 3 --timeout-ms 30000
 send "invoice 4"
 worker "archive, started again after invoice 4 was sent" $LATE \
     --max-messages 1 --timeout-ms 30000
+# ANCHOR_END: session
