@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::broker::Broker;
 use crate::endpoints;
@@ -118,8 +118,12 @@ impl Sandbox {
             .iter()
             .position(|running| running.broker == broker);
         let position = position.with_context(|| format!("{} does not run", broker.title()))?;
-        self.brokers.remove(position).process.kill()?;
+        ensure!(
+            broker != Broker::LocalStack,
+            "LocalStack keeps no data over a restart"
+        );
         let layout = Layout::find()?;
+        self.brokers.remove(position).process.kill()?;
         self.brokers
             .push(relaunch(&layout, broker, &self.ports, &self.folder)?);
         self.write_state()

@@ -159,7 +159,10 @@ pub async fn run_through(
         first.context("it printed nothing in time")?? > 0,
         "it ended without a line"
     );
-    tokio::task::block_in_place(event)?;
+    if let Err(error) = tokio::task::block_in_place(event) {
+        group.end(Signal::KILL);
+        return Err(error);
+    }
     let ended = async {
         tokio::try_join!(
             stdout.read_to_string(&mut printed),

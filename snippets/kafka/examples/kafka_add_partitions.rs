@@ -8,7 +8,7 @@
 
 use std::{env, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
@@ -17,6 +17,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "kafka-add-partitions.orders";
 const CUSTOMERS: [&str; 6] =
@@ -53,6 +54,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     for changed in admin.create_partitions([&five], &AdminOptions::new()).await? {
         changed.map_err(|(_, code)| code)?;
     }
+    wait_for_partitions(admin, TOPIC, 5).await?;
     let after = place_orders(config).await?;
 
     println!("{TOPIC}: 3 partitions, then 5");
@@ -90,6 +92,25 @@ async fn place_orders(config: &ClientConfig) -> Result<Vec<i32>> {
         partitions.push(sent.map_err(|(error, _)| error)?.partition);
     }
     Ok(partitions)
+}
+
+/// The controller has answered; a broker learns of it a moment later.
+async fn wait_for_partitions(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+    count: usize,
+) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5))?;
+        let known = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        drop(metadata);
+        if known == count {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "not {count} partitions of {topic} within 30 s");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

@@ -88,7 +88,7 @@ async fn send(config: &ClientConfig, codec: &str, batch: &str) -> Result<u64> {
         .set("batch.num.messages", batch) // no more records than this in one batch
         .set("linger.ms", "50") // wait for a batch to fill
         .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "10000")
+        .set("message.timeout.ms", "120000")
         .set("statistics.interval.ms", "100")
         .create_with_context(Counter(counter))?;
 

@@ -22,6 +22,7 @@ use tokio::{signal, time};
 const TOPIC: &str = "kafka-consume.orders";
 const PARTITIONS: i32 = 3;
 const GROUP: &str = "kafka-consume.billing";
+const LIMIT: Duration = Duration::from_secs(30);
 const ORDERS: [(&str, &str); 6] = [
     ("customer-1", "order 1: placed"),
     ("customer-2", "order 2: placed"),
@@ -72,27 +73,27 @@ async fn consume(config: &ClientConfig) -> Result<()> {
     let mut read: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     let mut stop = pin!(signal::ctrl_c()); // one listener: a new one misses what came before it
     let mut left = ORDERS.len();
+    let mut deadline = time::Instant::now() + LIMIT;
     while left > 0 {
         let message = tokio::select! {
             biased;
             _ = &mut stop => break,
             message = consumer.recv() => message,
-            () = time::sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
+            () = time::sleep_until(deadline) => bail!("no order within 30 s"),
         };
         let message = match message {
             Err(error) if is_passing(&error) => continue, // the client connects again by itself
             message => message?,
         };
         left -= 1;
+        deadline = time::Instant::now() + LIMIT;
         let order = String::from_utf8_lossy(message.payload().unwrap_or_default());
         let line = format!("{} {order}", message.offset());
         read.entry(message.partition()).or_default().push(line);
         consumer.store_offset_from_message(&message)?; // after the work
     }
-    // Stored offsets are committed every 5 s anyway; a program that ends does it at once.
     match consumer.commit_consumer_state(CommitMode::Sync) {
-        // Everything was committed already, or nothing was read.
-        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {} // all is committed
         Err(error) => return Err(error.into()),
     }
     // ANCHOR_END: consume

@@ -98,10 +98,10 @@ async fn join(config: &ClientConfig, group: &str, protocol: &str) -> Result<Stre
     }
     let consumer: StreamConsumer = config.create()?;
     consumer.subscribe(&[TOPIC])?;
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(100);
     while consumer.assignment()?.count() < ORDERS.len() {
         let _ = timeout(Duration::from_millis(20), consumer.recv()).await;
-        ensure!(Instant::now() < deadline, "{group} did not settle within 30 s");
+        ensure!(Instant::now() < deadline, "{group} did not settle within 100 s");
     }
     Ok(consumer)
 }

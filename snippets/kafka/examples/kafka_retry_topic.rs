@@ -26,7 +26,7 @@ const DEAD: &str = "kafka-retry-topic.orders.dead";
 const TOPICS: [&str; 3] = [ORDERS, RETRY, DEAD];
 const GROUPS: [&str; 2] = ["kafka-retry-topic.billing", "kafka-retry-topic.retry"];
 const ATTEMPTS: u32 = 3;
-const BACK_OFF: Duration = Duration::from_millis(500); // minutes in real life
+const BACK_OFF: Duration = Duration::from_millis(2000); // minutes in real life
 
 type Order<'a> = BorrowedMessage<'a>;
 

@@ -13,7 +13,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
@@ -62,19 +62,14 @@ async fn show(config: &ClientConfig) -> Result<()> {
         sent.map_err(|(error, _)| error)?;
     }
 
-    let consumer: StreamConsumer = config
-        .clone()
-        .set("group.id", "kafka-seek.audit") // never joins: it assigns itself
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "error")
-        .create()?;
+    let consumer = reader(config, "error")?;
     // ANCHOR: seek
     let mut partition = TopicPartitionList::new();
     partition.add_partition_offset(TOPIC, 0, Offset::Beginning)?;
     consumer.assign(&partition)?;
     println!("from the beginning: {}", next(&consumer).await?);
 
-    // A seek blocks for one answer, and needs a partition that is being read.
+    // A seek blocks for one answer, and needs a partition that is assigned.
     consumer.seek(TOPIC, 0, Offset::Offset(4), LIMIT)?;
     println!("from offset 4: {}", next(&consumer).await?);
 
@@ -96,12 +91,33 @@ async fn show(config: &ClientConfig) -> Result<()> {
         Err(error) => println!("from offset 100: {error}"),
         Ok(order) => bail!("there is an order at offset 100: {order}"),
     }
+    for reset in ["latest", "earliest"] {
+        let other = reader(config, reset)?;
+        let mut beyond = TopicPartitionList::new();
+        beyond.add_partition_offset(TOPIC, 0, Offset::Offset(100))?;
+        other.assign(&beyond)?;
+        println!("the same with {reset}: {}", next(&other).await?);
+    }
     Ok(())
+}
+
+fn reader(config: &ClientConfig, reset: &str) -> Result<StreamConsumer> {
+    let consumer: StreamConsumer = config
+        .clone()
+        .set("group.id", "kafka-seek.audit") // never joins: it assigns itself
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", reset)
+        .create()?;
+    Ok(consumer)
 }
 
 async fn next(consumer: &StreamConsumer) -> Result<String> {
     let message = timeout(LIMIT, consumer.recv()).await;
-    let message = message.context("no order within 30 s")??;
+    let message = match message.context("neither an order nor the end within 30 s")? {
+        Err(KafkaError::PartitionEOF(_)) => return Ok("nothing but the end".to_owned()),
+        message => message?,
+    };
     let order = message.payload_view::<str>().context("no payload")??;
     Ok(format!("{order} at offset {}", message.offset()))
 }

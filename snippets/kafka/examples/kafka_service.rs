@@ -20,13 +20,14 @@ use rdkafka::{
 use tokio::{
     signal,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until},
 };
 
 const ORDERS: &str = "kafka-service.orders";
 const INVOICES: &str = "kafka-service.invoices";
 const TOPICS: [&str; 2] = [ORDERS, INVOICES];
 const GROUP: &str = "kafka-service.billing";
+const LIMIT: Duration = Duration::from_secs(30);
 const REQUESTS: u32 = 20;
 
 #[tokio::main]
@@ -89,13 +90,14 @@ async fn bill(config: &ClientConfig, producer: &FutureProducer) -> Result<u32> {
     let consumer: StreamConsumer = settings.create()?;
     consumer.subscribe(&[ORDERS])?;
     let mut billed = 0;
+    let mut deadline = Instant::now() + LIMIT;
     let mut stop = pin!(signal::ctrl_c());
     while billed < 2 * REQUESTS + 1 {
         let order = tokio::select! {
             biased;
             _ = &mut stop => break,
             order = consumer.recv() => order,
-            () = sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
+            () = sleep_until(deadline) => bail!("no order within 30 s"),
         };
         let order = match order {
             Err(error) if is_passing(&error) => continue, // the client connects again by itself
@@ -105,17 +107,16 @@ async fn bill(config: &ClientConfig, producer: &FutureProducer) -> Result<u32> {
         send(producer, INVOICES, &format!("invoice for {text}")).await?;
         consumer.store_offset_from_message(&order)?;
         billed += 1;
+        deadline = Instant::now() + LIMIT;
     }
     match consumer.commit_consumer_state(CommitMode::Sync) {
-        Ok(()) | Err(KafkaError::ConsumerCommit(Code::NoOffset)) => {} // all is committed
-        Err(error) => return Err(error.into()),
+        Ok(()) | Err(KafkaError::ConsumerCommit(Code::NoOffset)) => Ok(billed), // all is committed
+        Err(error) => Err(error.into()),
     }
-    Ok(billed)
 }
 // ANCHOR_END: shared
 
-/// Handles all requests at the same time, as a web server does. Returns how many clients did it,
-/// and in which time.
+/// Handles all requests at once. Returns how many clients did it, and in which time.
 async fn serve(producer: impl Fn() -> Result<FutureProducer>) -> Result<(usize, Duration)> {
     let started = Instant::now();
     let (mut producers, mut requests) = (Vec::new(), JoinSet::new());
@@ -128,12 +129,11 @@ async fn serve(producer: impl Fn() -> Result<FutureProducer>) -> Result<(usize, 
         request??;
     }
     let took = started.elapsed();
-    // Each producer is a handle; where it points to is the client, with connections and a queue.
+    // Each producer is a handle; what it points to is the client.
     let clients: BTreeSet<_> = producers.iter().map(|p| p.client().native_ptr()).collect();
     Ok((clients.len(), took))
 }
 
-/// Whether an error only says that no broker could be reached just now.
 fn is_passing(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
     matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure))

@@ -25,7 +25,7 @@ use tokio::{
 
 const TOPIC: &str = "kafka-shutdown.orders";
 const GROUPS: [&str; 1] = ["kafka-shutdown.billing"];
-const SESSION: Duration = Duration::from_secs(6);
+const SESSION: Duration = Duration::from_secs(20); // of this group, so that "at once" has room
 
 #[tokio::main]
 async fn main() -> Result<()> {

@@ -1,19 +1,20 @@
 //! Creates topics, lists their partitions with leader and replicas, and deletes them.
 //!
-//! Guarantee: once the answer is there, the topic is known to the broker that gave it. Holds for
-//! each topic by itself: one call can create some and refuse others.
+//! Guarantee: once the answer is there, the topic exists; a broker may learn of it a moment later.
+//! Holds for each topic by itself: one call can create some and refuse others.
 //!
 //! Run: `cargo run --example kafka_topics`
 
 use std::{env, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     error::RDKafkaErrorCode,
 };
+use tokio::time::{Instant, sleep};
 
 const ORDERS: &str = "kafka-topics.orders";
 const POSITIONS: &str = "kafka-topics.truck-positions";
@@ -60,6 +61,8 @@ async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
     }
     // ANCHOR_END: create
 
+    wait_for_partitions(admin, ORDERS, 1).await?;
+    wait_for_partitions(admin, POSITIONS, 3).await?;
     println!("list:");
     for topic in [ORDERS, POSITIONS] {
         let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5))?;
@@ -81,6 +84,25 @@ async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The controller has answered; a broker learns of it a moment later.
+async fn wait_for_partitions(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+    count: usize,
+) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5))?;
+        let known = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        drop(metadata);
+        if known == count {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "not {count} partitions of {topic} within 30 s");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn remove_topics(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

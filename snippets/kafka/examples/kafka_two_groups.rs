@@ -97,7 +97,10 @@ async fn read_to_the_end(config: &ClientConfig, group: &str) -> Result<usize> {
         }
     }
     if read > 0 {
-        consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs
+        match consumer.commit_consumer_state(CommitMode::Sync) {
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {} // done already
+            Err(error) => return Err(error.into()),
+        }
     }
     // ANCHOR_END: read
     Ok(read)

@@ -11,6 +11,11 @@ TOPIC=kafka-share-queue.jobs
 GROUP=kafka-share-queue.readers
 SHARE=kafka-share-queue.workers
 BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
+timeout 20 kafka-topics.sh "${BROKER[@]}" --list >/dev/null 2>&1 || {
+    echo "cannot use Kafka at ${BROKER[1]}; to start one: docker compose up -d --wait," \
+        "or cargo run --bin sandbox -- up" >&2
+    exit 1
+}
 JOBS=$(mktemp -d)
 MEMBERS=()
 
@@ -42,6 +47,7 @@ removed() { # a member of a run that was cut off leaves after 60 s
 stop_members() {
     kill "${MEMBERS[@]}" 2>/dev/null || true
     wait
+    MEMBERS=()
 }
 
 members_of() { # TOOL GROUP: how many partitions each member has
@@ -51,7 +57,7 @@ members_of() { # TOOL GROUP: how many partitions each member has
 
 two_in_group() { [[ $(members_of kafka-consumer-groups.sh $GROUP | wc -l) == 2 ]]; }
 two_sharing() { [[ $(members_of kafka-share-groups.sh $SHARE | grep -c ": 1") == 2 ]]; }
-all_done() { [[ $(cat "$JOBS"/* | wc -l) -ge 100 ]]; }
+all_done() { [[ $(sort -u "$JOBS"/* | wc -l) -ge 100 ]]; }
 
 trap 'stop_members; remove || true; rm -r "$JOBS"' EXIT
 wait_for "removal of what an earlier run left" removed

@@ -13,6 +13,11 @@ TOPIC=kafka-share-release.jobs
 DEAD=dlq.kafka-share-release.jobs # the beginning of the name is prescribed
 GROUP=kafka-share-release.workers
 BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
+timeout 20 kafka-topics.sh "${BROKER[@]}" --list >/dev/null 2>&1 || {
+    echo "cannot use Kafka at ${BROKER[1]}; to start one: docker compose up -d --wait," \
+        "or cargo run --bin sandbox -- up" >&2
+    exit 1
+}
 GROUP_SETTINGS=share.auto.offset.reset=earliest,share.delivery.count.limit=2
 GROUP_SETTINGS+=,errors.deadletterqueue.topic.name=$DEAD
 GROUP_SETTINGS+=,errors.deadletterqueue.copy.record.enable=true

@@ -11,6 +11,11 @@ TOPIC=kafka-share-start.invoices
 LATE=kafka-share-start.archive # with the default
 EARLY=kafka-share-start.billing
 BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
+timeout 20 kafka-topics.sh "${BROKER[@]}" --list >/dev/null 2>&1 || {
+    echo "cannot use Kafka at ${BROKER[1]}; to start one: docker compose up -d --wait," \
+        "or cargo run --bin sandbox -- up" >&2
+    exit 1
+}
 
 remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $LATE

@@ -67,6 +67,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
         records: arguments.records.to_string(),
         program: target(&root).join("release/examples").join(PROGRAM),
     };
+    bench.round().context("warming up")?; // a cold broker would measure the first tool only
     let mut rounds = Vec::new();
     for number in 1..=arguments.rounds {
         let round = bench.round()?;
