@@ -47,8 +47,8 @@ async fn main() -> Result<()> {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config, &producer);
-    remove_topic(&admin).await?;
-    shown
+    let cleaned = remove_topic(&admin).await;
+    shown.and(cleaned)
 }
 
 fn show(config: &ClientConfig, producer: &BaseProducer) -> Result<()> {

@@ -41,8 +41,8 @@ async fn main() -> Result<()> {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config, &admin).await;
-    remove_topic(&admin).await?;
-    shown
+    let cleaned = remove_topic(&admin).await;
+    shown.and(cleaned)
 }
 
 async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) -> Result<()> {

@@ -55,9 +55,8 @@ async fn main() -> Result<()> {
         created.map_err(|(_, code)| code)?;
     }
     let counted = count(&config);
-    gone(admin.delete_groups(&[GROUP], &options).await?)?;
-    gone(admin.delete_topics(&TOPICS, &options).await?)?;
-    counted
+    let groups = gone(admin.delete_groups(&[GROUP], &options).await?);
+    counted.and(groups).and(gone(admin.delete_topics(&TOPICS, &options).await?))
 }
 
 fn count(config: &ClientConfig) -> Result<()> {

@@ -78,7 +78,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
     write(&producer, AUDIT, PLACED_MS).await?;
     let entry = read(&consumer, AUDIT).await?;
     match entry.timestamp() {
-        Timestamp::LogAppendTime(ms) if Some(ms) >= before => {
+        Timestamp::LogAppendTime(ms) if ms > PLACED_MS => {
             println!("{AUDIT}: LogAppendTime, the broker's clock");
         }
         other => println!("{AUDIT}: {other:?}"),

@@ -33,8 +33,8 @@ async fn main() -> Result<()> {
     })?;
     remove_topic(&admin).await?; // left by a run that was cut off
     let shown = show(&admin).await;
-    remove_topic(&admin).await?;
-    shown
+    let cleaned = remove_topic(&admin).await;
+    shown.and(cleaned)
 }
 
 async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

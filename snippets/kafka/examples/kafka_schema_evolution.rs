@@ -81,8 +81,8 @@ async fn main() -> Result<()> {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
-    remove_topic(&admin).await?;
-    shown
+    let cleaned = remove_topic(&admin).await;
+    shown.and(cleaned)
 }
 
 async fn show(config: &ClientConfig) -> Result<()> {

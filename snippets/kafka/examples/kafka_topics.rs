@@ -35,8 +35,8 @@ async fn main() -> Result<()> {
     })?;
     remove_topics(&admin).await?; // left by a run that was cut off
     let shown = show(&admin).await;
-    remove_topics(&admin).await?;
-    shown
+    let cleaned = remove_topics(&admin).await;
+    shown.and(cleaned)
 }
 
 async fn show(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

@@ -16,6 +16,7 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::RDKafkaErrorCode,
     producer::{FutureProducer, FutureRecord},
+    util::Timeout,
 };
 use tokio::time::Instant;
 
@@ -54,8 +55,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
     receipts(config).await?;
     let monitor: BaseConsumer =
         config.clone().set("group.id", GROUPS[0]).set("enable.auto.commit", "false").create()?;
-    let mut read = TopicPartitionList::new(); // as if the group had read 15
-    read.add_partition_offset(TOPIC, 0, Offset::Offset(15))?;
+    let mut read = TopicPartitionList::new(); // as if the group had read 16
+    read.add_partition_offset(TOPIC, 0, Offset::Offset(16))?;
     monitor.commit(&read, CommitMode::Sync)?;
     // ANCHOR: lag
     let committed = monitor.committed_offsets(read, LIMIT)?;
@@ -86,9 +87,12 @@ async fn receipts(config: &ClientConfig) -> Result<()> {
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", "10000")
         .create()?;
+    let first: FutureRecord<str, str> = FutureRecord::to(TOPIC).payload("order 0");
+    let connected = producer.send(first, Timeout::Never).await; // pays for connecting
+    connected.map_err(|(error, _)| error)?;
     // ANCHOR: receipts
     let (mut failed, mut late, mut slowest) = (0, 0, Duration::ZERO);
-    for number in 0..ORDERS {
+    for number in 1..=ORDERS {
         let order = format!("order {number}");
         let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(&order);
         let sent = Instant::now();
