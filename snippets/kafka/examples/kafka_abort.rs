@@ -1,7 +1,8 @@
-//! Two transactions, one of them aborted: what readers of each isolation level see.
+//! A transaction that is committed, one that is aborted, one that is open: what readers see.
 //!
 //! Guarantee: a reader with `isolation.level=read_committed` never sees a record of a transaction
-//! that was aborted or is still open. It is the default of librdkafka, and not that of Java.
+//! that was aborted or is still open, nor anything behind an open one. It is the default of
+//! librdkafka, and not that of Java.
 //!
 //! Run: `cargo run --example kafka_abort`
 
@@ -65,14 +66,18 @@ fn show(config: &ClientConfig, producer: &BaseProducer) -> Result<()> {
 
     producer.begin_transaction()?;
     send(producer, "5 from Bob")?;
-    producer.flush(LIMIT)?;
+    send(producer, "5 to Ann")?;
+    producer.flush(LIMIT)?; // and stays open
+
+    let other: BaseProducer = config.clone().set("message.timeout.ms", "10000").create()?;
+    send(&other, "7 to Eve, in no transaction")?;
+    other.flush(LIMIT)?;
     // ANCHOR_END: transactions
 
-    println!("one transaction committed, one aborted, one still open");
+    println!("one transaction committed, one aborted, one open, and a record behind it");
     for level in ["read_uncommitted", "read_committed"] {
         print_all(config, level)?;
     }
-    send(producer, "5 to Ann")?;
     producer.commit_transaction(LIMIT)?;
     println!("the open one is committed");
     print_all(config, "read_committed")

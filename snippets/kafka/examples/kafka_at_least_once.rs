@@ -6,8 +6,9 @@
 //! Run: `cargo run --example kafka_at_least_once`
 
 use std::{
-    env,
-    process::{Command, Stdio},
+    env, io,
+    process::{self, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -38,6 +39,7 @@ async fn main() -> Result<()> {
     }
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
+    // Blocks the thread, as the worker does; no task is ever spawned.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
         format!(
             "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
@@ -52,13 +54,9 @@ async fn main() -> Result<()> {
     }
     place_payments(&config).await?;
     let counted = count();
-    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
-        if let Err((group, code)) = deleted {
-            ensure!(code == RDKafkaErrorCode::GroupIdNotFound, "{group}: {code}");
-        }
-    }
-    let cleaned = remove_topic(&admin).await;
-    counted.and(cleaned)
+    let removed = remove_topic(&admin).await;
+    let deleted = delete_group(&admin).await;
+    counted.and(removed).and(deleted)
 }
 
 /// Runs a worker that dies and one that takes over, and counts what was charged.
@@ -81,8 +79,10 @@ fn count() -> Result<()> {
 /// Runs this program as a worker and returns the payments that it charged.
 fn run_worker(dies_at: u32) -> Result<Vec<u32>> {
     let mut worker = Command::new(env::current_exe()?);
-    let worker = worker.arg(dies_at.to_string()).stderr(Stdio::inherit());
-    let worker = worker.output()?;
+    worker.arg(dies_at.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut worker = worker.spawn()?;
+    let _leash = worker.stdin.take(); // closed when this program ends, however it ends
+    let worker = worker.wait_with_output()?;
     let died = worker.status.code().is_none();
     ensure!(died == (dies_at <= PAYMENTS), "the worker failed");
     let charged = String::from_utf8(worker.stdout)?;
@@ -91,6 +91,10 @@ fn run_worker(dies_at: u32) -> Result<Vec<u32>> {
 
 /// Charges what is in the topic; at payment `dies_at` the process is gone.
 fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
+    thread::spawn(|| {
+        let _ = io::read_to_string(io::stdin()); // until the leash is closed
+        process::abort();
+    });
     let consumer: BaseConsumer = config
         .clone()
         .set("group.id", GROUP)
@@ -112,7 +116,7 @@ fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
         let number: u32 = payment.payload_view::<str>().context("no payload")??.parse()?;
         println!("{number}"); // the charge
         if number == dies_at {
-            std::process::abort();
+            process::abort();
         }
         // Until this is answered, the group counts it as unread.
         consumer.commit_message(&payment, CommitMode::Sync)?;
@@ -132,6 +136,15 @@ async fn place_payments(config: &ClientConfig) -> Result<()> {
         producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     println!("{PAYMENTS} payments in {TOPIC}");
+    Ok(())
+}
+
+async fn delete_group(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
+        if let Err((group, code)) = deleted {
+            ensure!(code == RDKafkaErrorCode::GroupIdNotFound, "{group}: {code}");
+        }
+    }
     Ok(())
 }
 

@@ -137,9 +137,11 @@ async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
                 break;
             }
             // A broker that starts has no coordinator for a while.
-            Err(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::OperationTimedOut)
-                if Instant::now() < deadline =>
-            {
+            Err(
+                RDKafkaErrorCode::NonEmptyGroup
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::CoordinatorLoadInProgress,
+            ) if Instant::now() < deadline => {
                 eprintln!("waiting until {GROUP} can be removed");
                 time::sleep(Duration::from_millis(500)).await;
             }

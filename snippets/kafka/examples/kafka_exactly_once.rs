@@ -5,10 +5,9 @@
 //!
 //! Run: `cargo run --example kafka_exactly_once`
 
-use std::collections::BTreeSet;
-use std::env;
 use std::process::{self, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, io, thread};
 
 use anyhow::{Context, Result, ensure};
 use rdkafka::{
@@ -26,7 +25,6 @@ const TOPICS: [&str; 2] = [PAYMENTS, RECEIPTS];
 const GROUP: &str = "kafka-exactly-once.billing";
 const COUNT: u32 = 12;
 const BATCH: usize = 4;
-const DIES_AT: u32 = 6;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
@@ -62,12 +60,11 @@ async fn main() -> Result<()> {
 fn count(config: &ClientConfig) -> Result<()> {
     let shop = producer(config, "kafka-exactly-once.shop")?;
     shop.begin_transaction()?;
-    for payment in 1..=COUNT {
-        send(&shop, PAYMENTS, payment)?;
-    }
+    (1..=COUNT).try_for_each(|payment| send(&shop, PAYMENTS, payment))?;
     shop.commit_transaction(LIMIT)?;
     println!("{COUNT} payments in {PAYMENTS}, {BATCH} to a transaction");
-    println!("worker 1 {}", run_worker(DIES_AT)?); // its session times out after 6 s
+    println!("worker 1 {}", run_worker(6)?);
+    eprintln!("waiting until the group misses it, 6 s after its last heartbeat");
     println!("worker 2 {}", run_worker(u32::MAX)?);
     for level in ["read_uncommitted", "read_committed"] {
         let audit = consumer(config, level)?; // never joins: it assigns itself
@@ -75,8 +72,8 @@ fn count(config: &ClientConfig) -> Result<()> {
         partition.add_partition_offset(RECEIPTS, 0, Offset::Beginning)?;
         audit.assign(&partition)?;
         let receipts = next(&audit, usize::MAX)?;
-        let distinct: BTreeSet<_> = receipts.iter().collect();
-        let (lost, repeated) = (COUNT as usize - distinct.len(), receipts.len() - distinct.len());
+        let lost = (1..=COUNT).filter(|payment| !receipts.contains(payment)).count();
+        let repeated = receipts.len() + lost - COUNT as usize;
         println!("{level}: {receipts:?}: {lost} lost, {repeated} repeated");
     }
     Ok(())
@@ -84,13 +81,17 @@ fn count(config: &ClientConfig) -> Result<()> {
 
 fn run_worker(dies_at: u32) -> Result<String> {
     let mut worker = Command::new(env::current_exe()?);
-    let worker = worker.arg(dies_at.to_string()).stderr(Stdio::inherit()).output()?;
+    worker.arg(dies_at.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut worker = worker.spawn()?;
+    let _leash = worker.stdin.take(); // closed when this program ends, however it ends
+    let worker = worker.wait_with_output()?;
     ensure!(worker.status.code().is_none() == (dies_at <= COUNT), "the worker failed");
     Ok(String::from_utf8(worker.stdout)?.lines().collect::<Vec<_>>().join(", "))
 }
 
 /// Writes a receipt for each payment; after receipt `dies_at` the process is gone.
 fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
+    thread::spawn(|| io::read_to_string(io::stdin()).map(|_| process::abort())); // no orphans
     let consumer = consumer(config, "read_committed")?;
     consumer.subscribe(&[PAYMENTS])?;
     // ANCHOR: work

@@ -75,8 +75,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
     // Blocks as well: the first offset at or after a moment.
     let mut moment = TopicPartitionList::new();
-    let half_past_two = NOON + 2 * MINUTE + MINUTE / 2;
-    moment.add_partition_offset(TOPIC, 0, Offset::Offset(half_past_two))?;
+    let past_12_02 = NOON + 2 * MINUTE + MINUTE / 2;
+    moment.add_partition_offset(TOPIC, 0, Offset::Offset(past_12_02))?;
     let found = consumer.offsets_for_times(moment, LIMIT)?;
     let found = found.find_partition(TOPIC, 0).context("no answer")?.offset();
     consumer.seek(TOPIC, 0, found, LIMIT)?;

@@ -118,10 +118,17 @@ async fn consume(config: &ClientConfig, commits: bool) -> Result<Vec<String>> {
     Ok(billed)
 }
 
-/// Ctrl-C, or whatever else tells a service to stop.
+/// Ctrl-C, a container's SIGTERM, or whatever else tells a service to stop.
 async fn stopped(told: &Notify) -> Result<()> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let terminated = terminate.recv();
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
     tokio::select! {
         pressed = signal::ctrl_c() => Ok(pressed?),
+        _ = terminated => Ok(()),
         () = told.notified() => Ok(()),
     }
 }

@@ -26,7 +26,6 @@ const EXCHANGE: &str = "rabbitmq-dead-letter.failed";
 const DEAD: &str = "rabbitmq-dead-letter.dead";
 const ORDERS: &str = "rabbitmq-dead-letter.orders";
 const OFFERS: &str = "rabbitmq-dead-letter.offers";
-const QUEUES: [&str; 3] = [ORDERS, OFFERS, DEAD];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -53,8 +52,7 @@ async fn main() -> Result<()> {
     reject(&channel).await?;
     consume(&channel).await?;
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
-    Ok(())
+    Ok(connection.close(200, "done".into()).await?)
 }
 
 // ANCHOR: steps
@@ -63,7 +61,6 @@ async fn setup(channel: &Channel) -> Result<()> {
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none()).await?;
-    // In production a policy sets these, so that they can be changed: see the next program.
     let mut orders = none();
     orders.insert("x-queue-type".into(), LongString("quorum".into()));
     orders.insert("x-dead-letter-exchange".into(), LongString(EXCHANGE.into()));
@@ -76,8 +73,7 @@ async fn setup(channel: &Channel) -> Result<()> {
         println!("  {queue}");
     }
     let options = QueueBindOptions::default();
-    channel.queue_bind(DEAD.into(), EXCHANGE.into(), "".into(), options, none()).await?;
-    Ok(())
+    Ok(channel.queue_bind(DEAD.into(), EXCHANGE.into(), "".into(), options, none()).await?)
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
@@ -104,18 +100,25 @@ async fn publish(channel: &Channel) -> Result<()> {
     Ok(())
 }
 
-/// Refuses the first order for good, and gives the second one back until the limit is reached.
 async fn reject(channel: &Channel) -> Result<()> {
     println!("reject");
-    let get = || channel.basic_get(ORDERS.into(), BasicGetOptions::default());
-    let first = get().await?.context("no first order")?.delivery;
-    first.reject(BasicRejectOptions { requeue: false }).await?;
+    next(channel).await?.reject(BasicRejectOptions { requeue: false }).await?;
     for _ in 0..3 {
-        let again = get().await?.context("no second order")?.delivery;
+        let again = next(channel).await?;
         println!("  {}: given back", String::from_utf8_lossy(&again.data));
         again.reject(BasicRejectOptions { requeue: true }).await?;
     }
     Ok(())
+}
+
+async fn next(channel: &Channel) -> Result<Delivery> {
+    for _ in 0..200 {
+        match channel.basic_get(ORDERS.into(), BasicGetOptions::default()).await? {
+            Some(got) => return Ok(got.delivery),
+            None => tokio::time::sleep(Duration::from_millis(25)).await, // away for a moment
+        }
+    }
+    anyhow::bail!("no order within 5 s")
 }
 
 async fn consume(channel: &Channel) -> Result<()> {
@@ -135,12 +138,11 @@ async fn consume(channel: &Channel) -> Result<()> {
     Ok(())
 }
 
-/// The newest entry of x-death, field by field; the time is left out here.
 fn death(letter: &Delivery) -> Result<String> {
     let headers = letter.properties.headers().as_ref().context("no headers")?;
     let deaths = headers.inner().get("x-death").and_then(AMQPValue::as_array);
-    let death = deaths.and_then(|deaths| deaths.as_slice().first()).context("no x-death")?;
-    let death = death.as_field_table().context("x-death holds no table")?;
+    let death =
+        deaths.and_then(|all| all.as_slice().first()?.as_field_table()).context("no x-death")?;
     let field = |name: &str| match death.inner().get(name) {
         Some(LongString(text)) => text.to_string(),
         Some(AMQPValue::LongLongInt(number)) => number.to_string(),
@@ -150,11 +152,9 @@ fn death(letter: &Delivery) -> Result<String> {
 }
 // ANCHOR_END: steps
 
-/// Deletes the exchange and the queues; RabbitMQ accepts names that do not exist.
 async fn clean_up(channel: &Channel) -> Result<()> {
-    for queue in QUEUES {
+    for queue in [ORDERS, OFFERS, DEAD] {
         channel.queue_delete(queue.into(), Default::default()).await?;
     }
-    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
-    Ok(())
+    Ok(channel.exchange_delete(EXCHANGE.into(), Default::default()).await?)
 }

@@ -76,8 +76,8 @@ async fn main() -> Result<()> {
         if attempt == 3 {
             order.ack(BasicAckOptions::default()).await?;
         } else {
-            order.reject(BasicRejectOptions { requeue: true }).await?;
             given_back = Some(Instant::now());
+            order.reject(BasicRejectOptions { requeue: true }).await?;
         }
     }
     clean_up(&channel).await?;

@@ -8,11 +8,12 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result};
+use futures::StreamExt;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-        BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -83,10 +84,13 @@ async fn main() -> Result<()> {
 
     let c = open().await?;
     publish(&c, b"an order").await?;
-    let got = c.basic_get(QUEUE.into(), BasicGetOptions::default()).await?.context("no order")?;
-    c.basic_ack(got.delivery_tag, BasicAckOptions::default()).await?;
-    c.basic_ack(got.delivery_tag, BasicAckOptions::default()).await?;
-    report("acknowledge twice", publish(&c, b"an order").await);
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut orders = c.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
+    let order = timeout(LIMIT, orders.next()).await.context("no order")?.context("cancelled")??;
+    c.basic_ack(order.delivery_tag, BasicAckOptions::default()).await?;
+    c.basic_ack(order.delivery_tag, BasicAckOptions::default()).await?;
+    let next = timeout(LIMIT, orders.next()).await.context("no error")?.context("cancelled")?;
+    report("acknowledge twice", next);
     // ANCHOR_END: soft
 
     let c = open().await?;
@@ -102,7 +106,8 @@ async fn main() -> Result<()> {
 
     println!("the first channel is open: {}", channel.status().connected());
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 

@@ -54,7 +54,8 @@ async fn main() -> Result<()> {
     while confirmed < ORDERS {
         ensure!(Instant::now() < deadline, "only {confirmed} confirmed within 60 s");
         connections += 1;
-        if let Err(error) = publish_from(&uri, &mut confirmed, connections).await {
+        let published = timeout(LIMIT * 3, publish_from(&uri, &mut confirmed, connections)).await;
+        if let Err(error) = published.context("silence").and_then(|done| done) {
             eprintln!("after {confirmed} orders: {error:#}");
             sleep(Duration::from_millis(200)).await; // longer each time, in production
         }
@@ -65,7 +66,8 @@ async fn main() -> Result<()> {
     println!("confirmed: {confirmed}, by {connections} connections");
     println!("of these lost: {}", confirmed - distinct.len());
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 
@@ -80,8 +82,11 @@ async fn publish_from(uri: &AMQPUri, confirmed: &mut usize, attempt: usize) -> R
         .await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     while *confirmed < ORDERS {
-        if attempt < 3 && *confirmed == attempt * 7 {
+        if attempt < 3 && *confirmed >= attempt * 7 {
             close_by_the_server().await?;
+            while connection.status().connected() {
+                sleep(Duration::from_millis(20)).await; // until it is noticed here
+            }
         }
         let (options, data) = (BasicPublishOptions::default(), format!("order {confirmed}"));
         let (data, lasting) = (data.as_bytes(), BasicProperties::default().with_delivery_mode(2));
@@ -91,7 +96,8 @@ async fn publish_from(uri: &AMQPUri, confirmed: &mut usize, attempt: usize) -> R
         ensure!(answer.is_ack(), "RabbitMQ refused an order");
         *confirmed += 1;
     }
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 

@@ -29,10 +29,7 @@ async fn main() -> Result<()> {
     let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
-    let connecting = Connection::connect_uri(
-        uri,
-        ConnectionProperties::default().enable_auto_recover().with_connection_name(NAME.into()),
-    );
+    let connecting = Connection::connect_uri(uri.clone(), ConnectionProperties::default());
     let connection = timeout(Duration::from_secs(5), connecting)
         .await
         .map_err(Error::from)
@@ -49,17 +46,26 @@ async fn main() -> Result<()> {
     channel
         .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
         .await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    publish(&channel, "order 1").await?;
+    let recovers = ConnectionProperties::default().enable_auto_recover();
+    let connecting = Connection::connect_uri(uri, recovers.with_connection_name(NAME.into()));
+    let lasting = timeout(LIMIT, connecting).await.context("no connection within 10 s")??;
+    let publisher = lasting.create_channel().await?;
+    publisher.confirm_select(ConfirmSelectOptions::default()).await?;
+    publish(&publisher, "order 1").await?;
     println!("order 1: confirmed");
 
     close_by_the_server().await?;
+    let deadline = Instant::now() + LIMIT;
+    while publisher.status().connected() {
+        ensure!(Instant::now() < deadline, "the close was not noticed within 10 s");
+        sleep(Duration::from_millis(5)).await;
+    }
     println!("the server closes the connection");
     // ANCHOR: recover
     let deadline = Instant::now() + LIMIT * 3;
     let attempts = loop {
         ensure!(Instant::now() < deadline, "not recovered within 30 s: connect anew");
-        match timeout(LIMIT, publish(&channel, "order 2")).await {
+        match timeout(LIMIT, publish(&publisher, "order 2")).await {
             Ok(Ok(())) => break "confirmed on the same channel",
             // Not confirmed, so it is sent again: it may be in the queue already.
             Ok(Err(error)) => eprintln!("order 2: {error:#}"),
@@ -73,7 +79,10 @@ async fn main() -> Result<()> {
     let queue = channel.queue_declare(QUEUE.into(), passive, FieldTable::default()).await?;
     println!("orders in the queue, at least: {}", queue.message_count().min(2));
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
+    for connection in [lasting, connection] {
+        let closed = connection.close(200, "done".into()).await;
+        closed.unwrap_or_else(|error| eprintln!("{error}")); // it may be closing already
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, bail, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
@@ -128,10 +128,10 @@ async fn publish(channel: &Channel, queue: &str, data: &[u8], attempt: u32) -> R
     let mut headers = FieldTable::default();
     headers.insert("attempt".into(), AMQPValue::LongUInt(attempt));
     let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
-    let options = BasicPublishOptions::default();
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let confirm = channel.basic_publish("".into(), queue.into(), options, data, properties).await?;
     let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
-    ensure!(confirmed.is_ack(), "RabbitMQ refused an order");
+    ensure!(confirmed == Confirmation::Ack(None), "no queue took an order");
     Ok(())
 }
 

@@ -65,7 +65,8 @@ async fn main() -> Result<()> {
     println!("all acknowledged: in this run {consumed:.0} a second");
     clean_up(&channel).await?;
     other.close(200, "done".into()).await?;
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 
@@ -100,7 +101,8 @@ async fn consume(channel: Channel, messages: usize) -> Result<()> {
             line.ack(BasicAckOptions { multiple: true }).await?; // for all before it as well
         }
     }
-    Ok(())
+    drop(lines);
+    Ok(channel.close(200, "done".into()).await?)
 }
 // ANCHOR_END: window
 

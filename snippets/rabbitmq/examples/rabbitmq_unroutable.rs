@@ -71,7 +71,8 @@ async fn main() -> Result<()> {
     println!("  the other channel is open: {}", channel.status().connected());
     // ANCHOR_END: steps
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 

@@ -104,7 +104,8 @@ async fn main() -> Result<()> {
     batch.close(200, "done".into()).await?; // what was not acknowledged would come back
     println!("  {IMAGES} images, 2 acks, back in the queue: {}", ready(&channel).await?);
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
+    let closed = connection.close(200, "done".into()).await;
+    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 
