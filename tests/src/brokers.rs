@@ -2,7 +2,7 @@
 
 use std::env;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sandbox::{Broker, Ports, Sandbox};
 
 /// The variable that makes the tests use the endpoints in the environment.
@@ -95,9 +95,13 @@ impl Brokers {
     /// The broker is not this sandbox's, or it does not start.
     pub fn crash(&mut self, broker: Broker) -> Result<()> {
         let sandbox = self.sandbox.as_mut();
-        sandbox
-            .context("only a broker of the tests' own may be killed")?
-            .crash(broker)
+        let sandbox = sandbox.context("only a broker of the tests' own may be killed")?;
+        let before = sandbox.pids(broker);
+        sandbox.crash(broker)?;
+        let survivors = sandbox.pids(broker).into_iter();
+        let survivors: Vec<_> = survivors.filter(|pid| before.contains(pid)).collect();
+        ensure!(survivors.is_empty(), "not killed: processes {survivors:?}");
+        Ok(())
     }
 
     /// The sandbox, if the brokers were started here.
