@@ -16,60 +16,18 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture},
 };
 use sandbox::Broker;
-use tests::{brokers::Brokers, compare::compare, program};
-
-/// A client waits up to 10 s between two attempts to connect, and programs have limits of their own.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// The broker crashes when the program has printed its first line. The program either ends as if
-/// nothing had been, or says in one line what it could not do.
-async fn survives(name: &str) -> Result<Option<i32>> {
-    let root = tests::root();
-    let mut examples = tests::examples(&root)?;
-    examples.retain(|example| example.name == name);
-    let example = examples
-        .first()
-        .with_context(|| format!("there is no {name}"))?;
-    let executable = program::build(&root, &examples)?.remove(name);
-    let executable = executable.context("it was not built")?;
-    let mut brokers = Brokers::start_these(&[Broker::Kafka])?;
-    let variables = brokers.variables().to_vec();
-    let crash = || brokers.crash(Broker::Kafka);
-    let run = program::run_through(&executable, &variables, LIMIT, crash).await?;
-
-    let took = run.took.as_secs();
-    let complained = run.complained.clone();
-    eprintln!(
-        "{name}: exit code {:?} after {took} s\n{complained}",
-        run.code
-    );
-    if run.code == Some(0) {
-        let recording = example.recording(&root).map_err(anyhow::Error::msg)?;
-        compare(&recording.output, &run.printed, &recording.record.varies)?;
-        return Ok(run.code);
-    }
-    ensure!(
-        run.code == Some(1),
-        "ended with {:?}:\n{complained}",
-        run.code
-    );
-    ensure!(
-        !complained.contains("panicked"),
-        "it panicked:\n{complained}"
-    );
-    let told = complained.lines().any(|line| line.starts_with("Error: "));
-    ensure!(told, "no line says what it could not do:\n{complained}");
-    Ok(run.code)
-}
+use tests::{brokers::Brokers, crash::survives};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_survives_a_crash_of_its_broker_or_says_why_not() -> Result<()> {
-    survives("kafka_produce_keyed").await.map(drop)
+    survives(Broker::Kafka, "kafka_produce_keyed")
+        .await
+        .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_survives_a_crash_of_its_broker() -> Result<()> {
-    let code = survives("kafka_consume").await?;
+    let code = survives(Broker::Kafka, "kafka_consume").await?;
     ensure!(
         code == Some(0),
         "it gave up, although the client connects again"
@@ -79,14 +37,17 @@ async fn a_consumer_survives_a_crash_of_its_broker() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_survives_a_crash_of_its_broker_or_says_why_not() -> Result<()> {
-    survives("kafka_exactly_once").await.map(drop)
+    survives(Broker::Kafka, "kafka_exactly_once")
+        .await
+        .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebalance_survives_a_crash_of_its_broker_or_says_why_not() -> Result<()> {
-    survives("kafka_rebalance").await.map(drop)
+    survives(Broker::Kafka, "kafka_rebalance").await.map(drop)
 }
 
+const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "restart.orders";
 const OUTSTANDING: usize = 500;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt;
+use futures::{StreamExt, future::ready};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Connection, ConnectionProperties, Event, PublisherConfirm,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -14,7 +14,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use sandbox::Broker;
-use tests::brokers::Brokers;
+use tests::{brokers::Brokers, crash::survives};
 use tokio::time::{Instant, sleep, timeout};
 
 const MESSAGES: usize = 100;
@@ -42,17 +42,7 @@ async fn kept(kind: &str, delivery_mode: u8) -> Result<usize> {
         .confirm_select(ConfirmSelectOptions::default())
         .await?;
     for number in 0..MESSAGES {
-        let properties = BasicProperties::default().with_delivery_mode(delivery_mode);
-        let (options, data) = (BasicPublishOptions::default(), number.to_string());
-        let confirm = channel
-            .basic_publish(
-                "".into(),
-                "restart".into(),
-                options,
-                data.as_bytes(),
-                properties,
-            )
-            .await?;
+        let confirm = publish(&channel, delivery_mode).await?;
         let answer = timeout(LIMIT, confirm)
             .await
             .context("no confirm within 30 s")??;
@@ -68,6 +58,13 @@ async fn kept(kind: &str, delivery_mode: u8) -> Result<usize> {
             counted => return counted,
         }
     }
+}
+
+async fn publish(channel: &Channel, delivery_mode: u8) -> Result<PublisherConfirm> {
+    let properties = BasicProperties::default().with_delivery_mode(delivery_mode);
+    let options = BasicPublishOptions::default();
+    let published = channel.basic_publish("".into(), "restart".into(), options, b"", properties);
+    Ok(published.await?)
 }
 
 async fn open(uri: &str) -> Result<Channel> {
@@ -127,4 +124,71 @@ async fn a_quorum_queue_keeps_confirmed_messages_over_a_crash() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_keeps_confirmed_messages_over_a_crash() -> Result<()> {
     keeps("stream", TRANSIENT, MESSAGES).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_by_hand_survives_a_crash_of_its_node() -> Result<()> {
+    let code = survives(Broker::RabbitMq, "rabbitmq_reconnect").await?;
+    ensure!(code == Some(0), "it gave up");
+    Ok(())
+}
+
+/// A memory alarm is raised by setting the limit to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> Result<()> {
+    let brokers = Brokers::start_these(&[Broker::RabbitMq])?;
+    let sandbox = brokers.sandbox();
+    let sandbox = sandbox.context("only a broker of the tests' own may be alarmed")?;
+    let connecting = Connection::connect(
+        brokers.variable("AMQP_URL")?,
+        ConnectionProperties::default(),
+    );
+    let connection = timeout(LIMIT, connecting)
+        .await
+        .context("no connection within 30 s")??;
+    let events = connection
+        .events_listener()
+        .filter(|event| ready(!matches!(event, Event::Connected)));
+    let mut events = Box::pin(events);
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions::durable();
+    channel
+        .queue_declare("restart".into(), options, FieldTable::default())
+        .await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
+
+    sandbox.rabbitmqctl(&["set_vm_memory_high_watermark", "0"])?;
+    let deadline = Instant::now() + LIMIT;
+    // A connection is blocked when it publishes. From then on even writing a message does not end.
+    while let Ok(written) = timeout(Duration::from_secs(3), publish(&channel, PERSISTENT)).await {
+        written?;
+        ensure!(Instant::now() < deadline, "not blocked within 30 s");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let event = timeout(LIMIT, events.next())
+        .await
+        .context("no event within 30 s")?;
+    ensure!(
+        matches!(&event, Some(Event::ConnectionBlocked(reason)) if reason == "low on memory"),
+        "{event:?}"
+    );
+    ensure!(connection.status().blocked() && connection.status().connected());
+
+    sandbox.rabbitmqctl(&["set_vm_memory_high_watermark", "0.6"])?;
+    let event = timeout(LIMIT, events.next())
+        .await
+        .context("no event within 30 s")?;
+    ensure!(
+        matches!(event, Some(Event::ConnectionUnblocked)),
+        "{event:?}"
+    );
+    let written = timeout(LIMIT, publish(&channel, PERSISTENT)).await;
+    let confirm = written.context("not written within 30 s of the alarm's end")??;
+    let answer = timeout(LIMIT, confirm)
+        .await
+        .context("no confirm within 30 s of the alarm's end")??;
+    ensure!(answer.is_ack(), "refused");
+    Ok(())
 }

@@ -14,7 +14,8 @@ use crate::launch::{Running, launch, relaunch};
 use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::{for_each, prepare};
-use crate::process::{Stamp, family, listening, remove_folder};
+use crate::process::{Stamp, family, is_named, listening, remove_folder};
+use crate::rabbitmq;
 use crate::state::{StartedBy, State, clean_up, reserved_ports};
 
 /// Running brokers that belong to this process: they and their data end with this value, and with
@@ -137,6 +138,20 @@ impl Sandbox {
     pub fn tools(broker: Broker) -> Result<Option<PathBuf>> {
         let layout = Layout::find()?;
         Ok((broker == Broker::Kafka).then(|| tools::folder(&layout)))
+    }
+
+    /// Runs `rabbitmqctl` for the node of this sandbox and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// This sandbox runs no RabbitMQ, or the command fails; the message is the command's own.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
+        let node = self
+            .pids(Broker::RabbitMq)
+            .into_iter()
+            .find(|pid| is_named(*pid, "beam.smp"))
+            .context("RabbitMQ does not run here")?;
+        rabbitmq::control(node, &self.ports, arguments)
     }
 
     /// The file with what a broker prints, which goes when the sandbox stops.

@@ -249,6 +249,12 @@ fn is_gone(pid: i32) -> bool {
         .map_or(true, |stat| stat.state == 'Z' && stat.num_threads <= 1)
 }
 
+pub(crate) fn is_named(pid: i32, name: &str) -> bool {
+    Process::new(pid)
+        .and_then(|process| process.stat())
+        .is_ok_and(|stat| stat.comm == name)
+}
+
 /// The process and all its descendants.
 pub(crate) fn family(root: i32) -> Vec<i32> {
     let parents: Vec<(i32, i32)> = all_processes()

@@ -8,6 +8,7 @@ use guide::examples::Example;
 
 pub mod brokers;
 pub mod compare;
+pub mod crash;
 pub mod fault;
 pub mod inventory;
 pub mod program;

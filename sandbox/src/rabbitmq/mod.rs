@@ -184,6 +184,31 @@ fn environment(ports: &PortPlan) -> Vec<String> {
     ]
 }
 
+/// RabbitMQ's own command line, run where the node is: it shares the node's cookie and host name.
+/// Returns what it prints.
+pub(crate) fn control(node: i32, ports: &PortPlan, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("nsenter")
+        .arg(format!("--target={node}"))
+        .args(["--mount", "--pid", "--root", "env", "--ignore-environment"])
+        .args([
+            "--chdir=/",
+            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG=C.UTF-8",
+        ])
+        .args(environment(ports))
+        .arg("/usr/lib/rabbitmq/bin/rabbitmqctl")
+        .args(arguments)
+        .output()
+        .context("running rabbitmqctl")?;
+    ensure!(
+        output.status.success(),
+        "rabbitmqctl {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// What a node says about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {

@@ -104,7 +104,9 @@ async fn publish(channel: &Channel, exchange: &str, count: usize) -> Result<usiz
     for _ in 0..count {
         let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
         let (exchange, key) = (exchange.into(), QUEUE.into());
-        let confirm = channel.basic_publish(exchange, key, options, b"an order", lasting).await?;
+        let confirm = async {
+            channel.basic_publish(exchange, key, options, b"an order", lasting).await?.await
+        };
         ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
     }
     Ok(count)

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 const QUEUE: &str = "rabbitmq-confirms.orders";
 const ORDERS: usize = 1000;
+const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -67,12 +68,11 @@ async fn publish(channel: &Channel, outstanding: usize) -> Result<f64> {
         let (options, data) = (BasicPublishOptions::default(), format!("order {number}"));
         let lasting = BasicProperties::default().with_delivery_mode(2);
         let data = data.as_bytes();
-        let confirm =
-            channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?;
-        waiting.push(confirm);
+        let published = channel.basic_publish("".into(), QUEUE.into(), options, data, lasting);
+        waiting.push(timeout(LIMIT, published).await.context("not written within 10 s")??);
         if waiting.len() == outstanding || number == ORDERS {
             for confirm in waiting.drain(..) {
-                let confirmed = timeout(Duration::from_secs(10), confirm).await;
+                let confirmed = timeout(LIMIT, confirm).await;
                 let confirmed = confirmed.context("no confirm within 10 s")??;
                 ensure!(confirmed.is_ack(), "RabbitMQ refused an order");
             }

@@ -112,8 +112,12 @@ async fn take(consumer: &mut Consumer, count: usize) -> Result<usize> {
 async fn publish(channel: &Channel, queue: &str) -> Result<()> {
     for _ in 0..4 {
         let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
-        let confirm =
-            channel.basic_publish("".into(), queue.into(), options, b"an order", lasting).await?;
+        let confirm = async {
+            channel
+                .basic_publish("".into(), queue.into(), options, b"an order", lasting)
+                .await?
+                .await
+        };
         ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
     }
     Ok(())

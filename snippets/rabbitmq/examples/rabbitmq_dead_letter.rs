@@ -14,8 +14,7 @@ use lapin::{
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-        BasicRejectOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
+        BasicRejectOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, AMQPValue::LongString, FieldTable},
     uri::AMQPUri,
@@ -72,7 +71,7 @@ async fn setup(channel: &Channel) -> Result<()> {
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
         println!("  {queue}");
     }
-    let options = QueueBindOptions::default();
+    let options = Default::default();
     Ok(channel.queue_bind(DEAD.into(), EXCHANGE.into(), "".into(), options, none()).await?)
 }
 
@@ -89,12 +88,13 @@ async fn publish(channel: &Channel) -> Result<()> {
         (OFFERS, "offer 2", &lasting),
         (OFFERS, "offer 3", &lasting),
     ] {
-        let (options, data) = (BasicPublishOptions::default(), message.as_bytes());
-        let confirm = channel
-            .basic_publish("".into(), queue.into(), options, data, properties.clone())
-            .await?;
-        let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
-        ensure!(confirmed.is_ack(), "RabbitMQ refused {message:?}");
+        let (data, set) = (message.as_bytes(), properties.clone());
+        let options = BasicPublishOptions::default();
+        let confirm = async {
+            channel.basic_publish("".into(), queue.into(), options, data, set).await?.await
+        };
+        let answer = timeout(Duration::from_secs(10), confirm).await.context("no confirm")?;
+        ensure!(answer?.is_ack(), "RabbitMQ refused {message:?}");
         println!("  {message}");
     }
     Ok(())

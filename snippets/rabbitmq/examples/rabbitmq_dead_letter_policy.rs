@@ -102,7 +102,9 @@ async fn set_policy(exchange: &str) -> Result<()> {
 async fn reject(channel: &Channel, order: &str) -> Result<()> {
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
     let lasting = BasicProperties::default().with_delivery_mode(2);
-    let confirm = channel.basic_publish("".into(), ORDERS.into(), options, data, lasting).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), ORDERS.into(), options, data, lasting).await?.await
+    };
     ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
     let got = channel.basic_get(ORDERS.into(), BasicGetOptions::default()).await?;
     got.context("no order")?.delivery.reject(BasicRejectOptions { requeue: false }).await?;

@@ -56,8 +56,9 @@ async fn main() -> Result<()> {
     println!("{QUEUE}: pauses of {PAUSE} ms times the failures");
 
     let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
-    let confirm =
-        channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", lasting).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", lasting).await?.await
+    };
     timeout(LIMIT, confirm).await.context("no confirm within 20 s")??;
     let (tag, options) = ("".into(), BasicConsumeOptions::default());
     let mut orders =

@@ -82,8 +82,9 @@ async fn main() -> Result<()> {
 
 async fn publish(channel: &Channel) -> Result<()> {
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-    let confirm =
-        channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", properties).await?.await
+    };
     timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     Ok(())
 }

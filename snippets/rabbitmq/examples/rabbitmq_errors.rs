@@ -13,7 +13,7 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -83,6 +83,11 @@ async fn main() -> Result<()> {
     report("declare an exchange named amq.*", declared.await);
 
     let c = open().await?;
+    let (key, options) = ("a.#.b.#.c.#".into(), QueueBindOptions::default());
+    let bound = c.queue_bind(QUEUE.into(), "amq.topic".into(), key, options, FieldTable::default());
+    report("bind with three #", bound.await);
+
+    let c = open().await?;
     publish(&c, b"an order").await?;
     let (tag, options) = ("".into(), BasicConsumeOptions::default());
     let mut orders = c.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
@@ -100,9 +105,12 @@ async fn main() -> Result<()> {
     let mut wrong = uri.clone();
     wrong.authority.userinfo.password = "wrong".to_owned();
     report("with a wrong password", connect(wrong).await);
-    let mut nowhere = uri;
+    let mut nowhere = uri.clone();
     nowhere.vhost = "rabbitmq-errors".to_owned();
     report("to a virtual host that does not exist", connect(nowhere).await);
+    let mut small = uri;
+    small.query.frame_max = Some(4096);
+    report("with frames of 4096 bytes at most", connect(small).await);
 
     println!("the first channel is open: {}", channel.status().connected());
     clean_up(&channel).await?;
@@ -126,7 +134,9 @@ async fn connect(uri: AMQPUri) -> Result<Connection> {
 async fn publish(channel: &Channel, data: &[u8]) -> Result<()> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-    let confirm = channel.basic_publish("".into(), QUEUE.into(), options, data, properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), QUEUE.into(), options, data, properties).await?.await
+    };
     timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
     Ok(())
 }

@@ -92,15 +92,18 @@ async fn consume(channel: &Channel) -> Result<()> {
 
 /// Publishes a persistent message and waits for the broker's answer.
 async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) -> Result<()> {
-    let confirm = channel
-        .basic_publish(
-            exchange.into(),
-            key.into(),
-            BasicPublishOptions::default(),
-            text.as_bytes(),
-            BasicProperties::default().with_delivery_mode(2),
-        )
-        .await?;
+    let confirm = async {
+        channel
+            .basic_publish(
+                exchange.into(),
+                key.into(),
+                BasicPublishOptions::default(),
+                text.as_bytes(),
+                BasicProperties::default().with_delivery_mode(2),
+            )
+            .await?
+            .await
+    };
     // A broker short of memory or disk confirms nothing for as long as that lasts.
     let confirmation =
         timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;

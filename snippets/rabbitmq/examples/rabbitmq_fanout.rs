@@ -76,15 +76,18 @@ async fn publish(channel: &Channel) -> Result<()> {
     println!("publish, each line confirmed");
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     for (level, line) in LOG_LINES {
-        let confirm = channel
-            .basic_publish(
-                EXCHANGE.into(),
-                level.into(), // the routing key, which a fanout exchange ignores
-                BasicPublishOptions::default(),
-                line.as_bytes(),
-                BasicProperties::default().with_delivery_mode(2), // persistent
-            )
-            .await?; // written to the socket
+        let confirm = async {
+            channel
+                .basic_publish(
+                    EXCHANGE.into(),
+                    level.into(), // the routing key, which a fanout exchange ignores
+                    BasicPublishOptions::default(),
+                    line.as_bytes(),
+                    BasicProperties::default().with_delivery_mode(2), // persistent
+                )
+                .await?
+                .await
+        }; // written to the socket
         // A broker short of memory or disk confirms nothing for as long as that lasts.
         let confirmation =
             timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??; // answered by the broker

@@ -88,9 +88,12 @@ async fn publish(channel: &Channel) -> Result<()> {
             .with_delivery_mode(2) // persistent
             .with_headers(table(&headers));
         let options = BasicPublishOptions::default();
-        let confirm = channel
-            .basic_publish(EXCHANGE.into(), "".into(), options, name.as_bytes(), properties)
-            .await?;
+        let confirm = async {
+            channel
+                .basic_publish(EXCHANGE.into(), "".into(), options, name.as_bytes(), properties)
+                .await?
+                .await
+        };
         // A broker short of memory or disk confirms nothing for as long as that lasts.
         let confirmation =
             timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;

@@ -65,7 +65,9 @@ async fn publish(channel: &Channel, queue: &str, order: &str) -> Result<&'static
     let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
     let lasting = lasting.with_delivery_mode(2);
     let data = order.as_bytes();
-    let confirm = channel.basic_publish("".into(), queue.into(), options, data, lasting).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), queue.into(), options, data, lasting).await?.await
+    };
     match timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")?? {
         Confirmation::Ack(_) => Ok("confirmed"),
         Confirmation::Nack(_) => Ok("refused"),

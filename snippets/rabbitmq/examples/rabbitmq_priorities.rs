@@ -75,7 +75,9 @@ async fn publish(channel: &Channel, queue: &str, name: &str, priority: Option<u8
         properties = properties.with_priority(priority);
     }
     let (options, data) = (BasicPublishOptions::default(), name.as_bytes());
-    let confirm = channel.basic_publish("".into(), queue.into(), options, data, properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), queue.into(), options, data, properties).await?.await
+    };
     let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
     ensure!(confirmed.is_ack(), "RabbitMQ refused {name:?}");
     Ok(())

@@ -1,18 +1,20 @@
 //! Recovery by hand: on any error or silence drop the connection, connect anew and go on.
 //!
-//! Guarantee: at least once: nothing confirmed is lost, and what was not confirmed is sent again.
-//! Holds for every failure, because nothing of the old connection is used again.
+//! Guarantee: at least once, for publisher and consumer: what is confirmed is read, and what was
+//! confirmed or acknowledged too late comes twice. Nothing of a lost connection is used again, so it
+//! holds for every failure.
 //!
 //! Run: `cargo run --example rabbitmq_reconnect`
 
 use std::{collections::BTreeSet, env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, QueueDeclareOptions,
     },
     types::FieldTable,
     uri::AMQPUri,
@@ -22,8 +24,8 @@ use tokio::time::{Instant, sleep, timeout};
 use ureq::Agent;
 
 const QUEUE: &str = "rabbitmq-reconnect.orders";
-const NAME: &str = "rabbitmq-reconnect.publisher";
-const ORDERS: usize = 20;
+const NAME: &str = "rabbitmq-reconnect";
+const ORDERS: usize = 60;
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -46,102 +48,110 @@ async fn main() -> Result<()> {
     let channel = connection.create_channel().await?;
 
     clean_up(&channel).await?; // left by a run that was cut off
-    println!("{ORDERS} orders; the server closes the connection twice");
+    connection.close(200, "done".into()).await?;
+    println!("{ORDERS} orders; the server closes both connections twice");
     // ANCHOR: by_hand
-    let mut confirmed = 0;
-    let mut connections = 0;
-    let deadline = Instant::now() + LIMIT * 6;
-    while confirmed < ORDERS {
-        ensure!(Instant::now() < deadline, "only {confirmed} confirmed within 60 s");
-        connections += 1;
-        let published = timeout(LIMIT * 3, publish_from(&uri, &mut confirmed, connections)).await;
-        if let Err(error) = published.context("silence").and_then(|done| done) {
-            eprintln!("after {confirmed} orders: {error:#}");
-            sleep(Duration::from_millis(200)).await; // longer each time, in production
+    let (mut confirmed, mut closed, mut read) = (0, 0, BTreeSet::new());
+    let publishing = async {
+        while confirmed < ORDERS {
+            let attempt = timeout(LIMIT * 3, publish_from(&uri, &mut confirmed, &mut closed)).await;
+            again("publisher", attempt.context("silence").flatten()).await;
         }
-    }
+    };
+    let reading = async {
+        while read.len() < ORDERS {
+            let attempt = timeout(LIMIT * 3, read_until_all(&uri, &mut read)).await;
+            again("consumer", attempt.context("silence").flatten()).await;
+        }
+    };
+    let both = async { tokio::join!(publishing, reading) };
+    timeout(LIMIT * 9, both).await.context("not done within 90 s")?;
     // ANCHOR_END: by_hand
-    let orders = take_all(&channel, QUEUE).await?;
-    let distinct: BTreeSet<&String> = orders.iter().collect();
-    println!("confirmed: {confirmed}, by {connections} connections");
-    println!("of these lost: {}", confirmed - distinct.len());
-    clean_up(&channel).await?;
-    let closed = connection.close(200, "done".into()).await;
-    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
-    Ok(())
+    println!("closed {closed} times, confirmed: {confirmed}");
+    println!("of these read: {}", read.len());
+    let channel = connect(&uri).await?.create_channel().await?;
+    clean_up(&channel).await
 }
 
-/// Publishes on a connection of its own, from the first order that is not confirmed.
-async fn publish_from(uri: &AMQPUri, confirmed: &mut usize, attempt: usize) -> Result<()> {
-    let named = ConnectionProperties::default().with_connection_name(NAME.into());
-    let connecting = Connection::connect_uri(uri.clone(), named);
-    let connection = timeout(LIMIT, connecting).await.context("no connection within 10 s")??;
-    let channel = connection.create_channel().await?;
-    channel
-        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
-        .await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    while *confirmed < ORDERS {
-        if attempt < 3 && *confirmed >= attempt * 7 {
-            close_by_the_server().await?;
-            while connection.status().connected() {
-                sleep(Duration::from_millis(20)).await; // until it is noticed here
-            }
-        }
-        let (options, data) = (BasicPublishOptions::default(), format!("order {confirmed}"));
-        let (data, lasting) = (data.as_bytes(), BasicProperties::default().with_delivery_mode(2));
-        let published = channel.basic_publish("".into(), QUEUE.into(), options, data, lasting);
-        let confirm = timeout(LIMIT, published).await.context("not written within 10 s")??;
-        let answer = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
-        ensure!(answer.is_ack(), "RabbitMQ refused an order");
-        *confirmed += 1;
-    }
-    let closed = connection.close(200, "done".into()).await;
-    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
-    Ok(())
-}
-
-/// Closes this program's connection through the management API, as an operator would.
-async fn close_by_the_server() -> Result<()> {
-    let deadline = Instant::now() + LIMIT * 3;
-    loop {
-        let all = manage("GET", "connections", None)?;
-        let all = all.as_array().context("no list")?;
-        let own = all.iter().find(|c| c["user_provided_name"] == NAME);
-        if let Some(name) = own.and_then(|connection| connection["name"].as_str()) {
-            let name = name.replace(' ', "%20").replace('>', "%3E");
-            if manage("DELETE", &format!("connections/{name}"), None).is_ok() {
-                return Ok(()); // else it was one that is gone already
-            }
-        }
-        ensure!(Instant::now() < deadline, "the management API did not list it within 30 s");
+/// Says what went wrong and waits a little; longer each time, in production.
+async fn again(who: &str, attempt: Result<()>) {
+    if let Err(error) = attempt {
+        eprintln!("{who}: {error:#}; connecting anew");
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// Takes what is in a queue, in order, and acknowledges it.
-async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
-    let mut taken = Vec::new();
-    let options = BasicGetOptions::default();
-    while let Some(message) = channel.basic_get(queue.into(), options).await? {
-        taken.push(String::from_utf8_lossy(&message.data).into_owned());
-        message.ack(BasicAckOptions::default()).await?;
+/// Publishes on a connection of its own, from the first order that is not confirmed.
+async fn publish_from(uri: &AMQPUri, confirmed: &mut usize, closed: &mut usize) -> Result<()> {
+    let connection = connect(uri).await?;
+    let channel = open(&connection).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    while *confirmed < ORDERS {
+        if *closed < 2 && *confirmed >= (*closed + 1) * 20 {
+            close_both().await?; // as an operator would, while the client is at work
+            *closed += 1;
+        }
+        let (options, data) = (BasicPublishOptions::default(), format!("order {confirmed}"));
+        let (data, lasting) = (data.as_bytes(), BasicProperties::default().with_delivery_mode(2));
+        let confirm = async {
+            channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?.await
+        };
+        let answer = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
+        ensure!(answer.is_ack(), "RabbitMQ refused an order");
+        *confirmed += 1;
     }
-    Ok(taken)
+    Ok(())
 }
 
-/// Asks the management API, which runs on a port of its own.
-fn manage(method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+/// Consumes on a connection of its own; an order that comes twice counts once.
+async fn read_until_all(uri: &AMQPUri, read: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+    let connection = connect(uri).await?;
+    let channel = open(&connection).await?;
+    channel.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut orders =
+        channel.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
+    while read.len() < ORDERS {
+        let order = timeout(LIMIT, orders.next()).await.context("no order within 10 s")?;
+        let order = order.context("cancelled")??;
+        read.insert(order.data.clone());
+        order.ack(BasicAckOptions::default()).await?;
+    }
+    Ok(())
+}
+
+async fn connect(uri: &AMQPUri) -> Result<Connection> {
+    let named = ConnectionProperties::default().with_connection_name(NAME.into());
+    let connecting = Connection::connect_uri(uri.clone(), named);
+    Ok(timeout(LIMIT, connecting).await.context("no connection within 10 s")??)
+}
+
+/// A channel, and the queue: after a failure it may be another broker that answers.
+async fn open(connection: &Connection) -> Result<Channel> {
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions::durable();
+    channel.queue_declare(QUEUE.into(), options, FieldTable::default()).await?;
+    Ok(channel)
+}
+
+/// Closes this program's two connections through the management API, which lists them after seconds.
+async fn close_both() -> Result<()> {
     let usual = "http://guest:guest@localhost:15672".to_owned();
-    let url = format!("{}/api/{path}", env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual));
+    let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual) + "/api/connections";
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
-    let mut answer = match body {
-        Some(body) => agent.put(&url).send_json(body)?,
-        None if method == "DELETE" => agent.delete(&url).call()?,
-        None => agent.get(&url).call()?,
-    };
-    let text = answer.body_mut().read_to_string()?;
-    Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    let (mut closed, deadline) = (0, Instant::now() + LIMIT * 2);
+    while closed < 2 {
+        ensure!(Instant::now() < deadline, "the management API closed {closed} of 2 in 20 s");
+        sleep(Duration::from_millis(200)).await;
+        let all: Value = agent.get(&url).call()?.body_mut().read_json()?;
+        let own = all.as_array().into_iter().flatten().filter(|c| c["user_provided_name"] == NAME);
+        for name in own.filter_map(|connection| connection["name"].as_str()) {
+            let path = name.replace(' ', "%20").replace('>', "%3E");
+            // One that is gone already is listed for a while, and can't be closed.
+            closed += usize::from(agent.delete(format!("{url}/{path}")).call().is_ok());
+        }
+    }
+    Ok(())
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {

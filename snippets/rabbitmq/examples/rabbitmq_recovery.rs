@@ -89,7 +89,9 @@ async fn main() -> Result<()> {
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
     let lasting = BasicProperties::default().with_delivery_mode(2);
-    let confirm = channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?.await
+    };
     let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmed.is_ack(), "RabbitMQ refused {order:?}");
     Ok(())

@@ -129,7 +129,9 @@ async fn publish(channel: &Channel, queue: &str, data: &[u8], attempt: u32) -> R
     headers.insert("attempt".into(), AMQPValue::LongUInt(attempt));
     let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirm = channel.basic_publish("".into(), queue.into(), options, data, properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), queue.into(), options, data, properties).await?.await
+    };
     let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
     ensure!(confirmed == Confirmation::Ack(None), "no queue took an order");
     Ok(())

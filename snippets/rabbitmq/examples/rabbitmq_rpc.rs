@@ -83,8 +83,9 @@ async fn call(
         .with_correlation_id(id.into())
         .with_expiration(limit.as_millis().to_string().into()); // nobody wants it later
     let (options, data) = (BasicPublishOptions::default(), article.as_bytes());
-    channel.basic_publish("".into(), QUEUE.into(), options, data, properties).await?;
     let deadline = Instant::now() + limit;
+    let asked = channel.basic_publish("".into(), QUEUE.into(), options, data, properties);
+    timeout_at(deadline, asked).await.context("the request was not written")??;
     loop {
         let reply = timeout_at(deadline, replies.next()).await;
         let reply = reply.with_context(|| format!("no reply within {} s", limit.as_secs()))?;

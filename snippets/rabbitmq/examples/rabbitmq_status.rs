@@ -50,9 +50,12 @@ async fn main() -> Result<()> {
         .await?;
     for _ in 0..5 {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        let confirm = channel
-            .basic_publish("".into(), QUEUE.into(), options, b"an order", properties)
-            .await?;
+        let confirm = async {
+            channel
+                .basic_publish("".into(), QUEUE.into(), options, b"an order", properties)
+                .await?
+                .await
+        };
         ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
     }
     channel.basic_qos(2, BasicQosOptions::default()).await?;

@@ -104,8 +104,9 @@ async fn read(connection: &Connection, offset: AMQPValue, count: usize) -> Resul
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
     let properties = BasicProperties::default();
-    let confirm =
-        channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?.await
+    };
     let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmed.is_ack(), "RabbitMQ refused {order:?}");
     Ok(())

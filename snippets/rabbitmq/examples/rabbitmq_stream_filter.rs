@@ -91,8 +91,9 @@ async fn publish(channel: &Channel, region: &str, order: &str) -> Result<()> {
     headers.insert("x-stream-filter-value".into(), AMQPValue::LongString(region.into()));
     let properties = BasicProperties::default().with_headers(headers);
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
-    let confirm =
-        channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?;
+    let confirm = async {
+        channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?.await
+    };
     ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused {order:?}");
     Ok(())
 }

@@ -80,8 +80,8 @@ async fn publish(channel: &Channel, messages: usize) -> Result<()> {
         }
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let line = [b'x'; 100];
-        let confirm = channel.basic_publish("".into(), QUEUE.into(), options, &line, properties);
-        waiting.push_back(confirm.await?);
+        let published = channel.basic_publish("".into(), QUEUE.into(), options, &line, properties);
+        waiting.push_back(timeout(LIMIT, published).await.context("not written within 30 s")??);
     }
     for confirm in waiting {
         confirmed(Some(confirm)).await?;

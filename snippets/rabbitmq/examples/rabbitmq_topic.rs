@@ -95,15 +95,18 @@ async fn publish(channel: &Channel) -> Result<()> {
     println!("publish");
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     for (key, text) in MESSAGES {
-        let confirm = channel
-            .basic_publish(
-                EXCHANGE.into(),
-                key.into(),
-                BasicPublishOptions::default(),
-                text.as_bytes(),
-                BasicProperties::default().with_delivery_mode(2), // persistent
-            )
-            .await?;
+        let confirm = async {
+            channel
+                .basic_publish(
+                    EXCHANGE.into(),
+                    key.into(),
+                    BasicPublishOptions::default(),
+                    text.as_bytes(),
+                    BasicProperties::default().with_delivery_mode(2), // persistent
+                )
+                .await?
+                .await
+        };
         // A broker short of memory or disk confirms nothing for as long as that lasts.
         let confirmation =
             timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;

@@ -78,15 +78,18 @@ async fn main() -> Result<()> {
 
 /// Publishes a message and says what the broker answered.
 async fn publish(channel: &Channel, exchange: &str, text: &str, mandatory: bool) -> Result<()> {
-    let confirm = channel
-        .basic_publish(
-            exchange.into(),
-            "".into(),
-            BasicPublishOptions { mandatory, ..Default::default() },
-            text.as_bytes(),
-            BasicProperties::default().with_delivery_mode(2), // persistent
-        )
-        .await?;
+    let confirm = async {
+        channel
+            .basic_publish(
+                exchange.into(),
+                "".into(),
+                BasicPublishOptions { mandatory, ..Default::default() },
+                text.as_bytes(),
+                BasicProperties::default().with_delivery_mode(2), // persistent
+            )
+            .await?
+            .await
+    };
     let confirmation =
         timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
     match confirmation {

@@ -133,8 +133,9 @@ async fn publish(channel: &Channel) -> Result<()> {
         let (options, data) = (BasicPublishOptions::default(), format!("image {number}"));
         let lasting = BasicProperties::default().with_delivery_mode(2);
         let data = data.as_bytes();
-        let confirm =
-            channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?;
+        let confirm = async {
+            channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?.await
+        };
         let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
         ensure!(confirmed.is_ack(), "RabbitMQ refused image {number}");
     }

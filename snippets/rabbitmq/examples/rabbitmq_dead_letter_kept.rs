@@ -1,0 +1,125 @@
+//! A dead letter that no queue takes: gone by default, kept in its queue with at-least-once.
+//!
+//! Guarantee: at least once: a letter leaves its queue when a queue has it. Holds for quorum queues
+//! with `dead-letter-strategy` at-least-once and `overflow` reject-publish.
+//!
+//! Run: `cargo run --example rabbitmq_dead_letter_kept`
+
+use std::{env, time::Duration};
+
+use anyhow::{Context, Error, Result, ensure};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{
+        BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
+        ExchangeDeclareOptions, QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+    uri::AMQPUri,
+};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+use ureq::Agent;
+
+const EXCHANGE: &str = "rabbitmq-dead-letter-kept.refused";
+const QUEUES: [&str; 2] =
+    ["rabbitmq-dead-letter-kept.at-most-once", "rabbitmq-dead-letter-kept.at-least-once"];
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
+    let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
+    // A port that accepts and then says nothing would hold the handshake for ever.
+    let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
+    let connection = timeout(Duration::from_secs(5), connecting)
+        .await
+        .map_err(Error::from)
+        .and_then(|connected| connected.map_err(Error::from))
+        .with_context(|| {
+            format!(
+                "cannot use RabbitMQ at {broker}; to start one: docker compose up -d --wait, \
+                 or cargo run --bin sandbox -- up"
+            )
+        })?;
+    let channel = connection.create_channel().await?;
+
+    clean_up(&channel).await?; // left by a run that was cut off
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let (kind, lasting) =
+        (ExchangeKind::Fanout, ExchangeDeclareOptions { durable: true, ..Default::default() });
+    channel.exchange_declare(EXCHANGE.into(), kind, lasting, FieldTable::default()).await?;
+    println!("{EXCHANGE}: an exchange that no queue is bound to");
+    // ANCHOR: strategy
+    for queue in QUEUES {
+        let mut arguments = FieldTable::default();
+        let mut set = |name: &str, value: &str| {
+            arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+        };
+        set("x-queue-type", "quorum");
+        set("x-dead-letter-exchange", EXCHANGE);
+        if queue.ends_with("at-least-once") {
+            set("x-dead-letter-strategy", "at-least-once");
+            set("x-overflow", "reject-publish"); // with drop-head it stays at most once
+        }
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
+        publish(&channel, queue).await?;
+        refuse(&channel, queue).await?;
+    }
+    // ANCHOR_END: strategy
+    println!("an order refused in each of two queues");
+    let [dropped, kept] = QUEUES;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let state = channel.queue_declare(dropped.into(), passive, FieldTable::default()).await?;
+    println!("{dropped}: {} left", state.message_count());
+    println!("{kept}: {} waits to be dead-lettered", waiting(kept).await?);
+    clean_up(&channel).await?;
+    connection.close(200, "done".into()).await?;
+    Ok(())
+}
+
+/// The letters that wait in a queue, at least one; the management API tells it after some seconds.
+async fn waiting(queue: &str) -> Result<u64> {
+    let usual = "http://guest:guest@localhost:15672".to_owned();
+    let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual);
+    let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let mut answer = agent.get(format!("{url}/api/queues/%2f/{queue}")).call()?;
+        let state: Value = answer.body_mut().read_json()?;
+        if let Some(waiting @ 1..) = state["messages_dlx"].as_u64() {
+            return Ok(waiting);
+        }
+        ensure!(Instant::now() < deadline, "no letter waits in {queue} after 30 s");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn refuse(channel: &Channel, queue: &str) -> Result<()> {
+    let order = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
+    order.context("no order")?.reject(BasicRejectOptions { requeue: false }).await?;
+    Ok(())
+}
+
+/// An order that says which queue it was in.
+async fn publish(channel: &Channel, queue: &str) -> Result<()> {
+    let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+    let data = format!("order of {queue}");
+    let data = data.as_bytes();
+    let confirm = async {
+        channel.basic_publish("".into(), queue.into(), options, data, lasting).await?.await
+    };
+    let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
+    ensure!(answer.is_ack(), "RabbitMQ refused the order");
+    Ok(())
+}
+
+/// Deletes queues and exchange; RabbitMQ accepts names that do not exist.
+async fn clean_up(channel: &Channel) -> Result<()> {
+    for queue in QUEUES {
+        channel.queue_delete(queue.into(), Default::default()).await?;
+    }
+    channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
+    Ok(())
+}
