@@ -19,7 +19,10 @@ use aws_sdk_sqs::{
 use tokio::time::{Instant, sleep};
 
 const QUEUE: &str = "sqs-send-receive-orders";
-const ORDER: &str = r#"{"orderId":"order-17","customerId":"customer-3","items":["keyboard"]}"#;
+const ORDER: &str = concat!(
+    r#"{"orderId":"order-17","customerId":"customer-3","#,
+    r#""items":["keyboard"],"timestamp":"2026-11-25T09:00:00Z"}"#
+);
 
 #[tokio::main]
 async fn main() -> Result<()> {

@@ -1,0 +1,130 @@
+//! Events in batches: one that is malformed takes the others with it, others fail for themselves.
+//!
+//! Guarantee: a batch is refused as a whole if an entry is malformed. If not, each entry is answered
+//! for itself, and the call succeeds even if some of them failed.
+//!
+//! Run: `cargo run --example sns_batch`
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sns::{Client as Sns, config, types::PublishBatchRequestEntry as Entry};
+use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
+use serde_json::json;
+use tokio::time::sleep;
+
+const TOPIC: &str = "sns-batch-user-events.fifo";
+const QUEUE: &str = "sns-batch-mailer";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
+    let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
+
+    clean_up(&sns, &sqs, &aws).await?; // left by a run that was cut off
+    let topic = sns.create_topic().name(TOPIC).attributes("FifoTopic", "true");
+    let topic = topic.send().await?.topic_arn.context("SNS gave no ARN")?;
+    let (queue, arn) = create_queue(&sqs, QUEUE, &topic).await?;
+    let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
+    subscribe.attributes("RawMessageDelivery", "true").send().await?;
+
+    let entry = |id: &str, group: &str| {
+        Entry::builder().id(id).message(format!("event {id}")).message_group_id(group)
+    };
+    let without_id = vec![
+        entry("1", "ann").message_deduplication_id("event-1").build()?,
+        entry("2", "ann").build()?, // the topic wants a deduplication id
+    ];
+    if let Err(error) = publish(&sns, &topic, without_id).await {
+        println!("two events, one without an id: {error}");
+    }
+    println!("in the queue: {:?}", take_all(&sqs, &queue).await?);
+    let complete = ["1", "2", "3"]
+        .map(|id| entry(id, "ann").message_deduplication_id(format!("event-{id}")).build());
+    publish(&sns, &topic, complete.into_iter().collect::<Result<_, _>>()?).await?;
+    println!("in the queue: {:?}", take_all(&sqs, &queue).await?);
+    clean_up(&sns, &sqs, &aws).await
+}
+
+// ANCHOR: batch
+/// Publishes up to ten events, and those that SNS could not take again.
+async fn publish(sns: &Sns, topic: &str, mut entries: Vec<Entry>) -> Result<()> {
+    for _ in 0..3 {
+        let batch = sns.publish_batch().topic_arn(topic);
+        let answer = batch.set_publish_batch_request_entries(Some(entries.clone())).send().await;
+        let answer = answer.map_err(|error| error.into_service_error())?;
+        println!("published {}, failed {}", answer.successful().len(), answer.failed().len());
+        if let Some(ours) = answer.failed().iter().find(|failed| failed.sender_fault()) {
+            bail!("event {}: {}", ours.id(), ours.code());
+        }
+        entries.retain(|entry| answer.failed().iter().any(|failed| failed.id() == entry.id()));
+        if entries.is_empty() {
+            return Ok(());
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    bail!("{} events not published after 3 attempts", entries.len())
+}
+// ANCHOR_END: batch
+
+/// Creates a queue and lets the topic send to it. Returns its address and its ARN.
+async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, String)> {
+    let queue =
+        sqs.create_queue().queue_name(name).send().await?.queue_url.context("no address")?;
+    let asked = sqs.get_queue_attributes().queue_url(&queue).attribute_names(Attribute::QueueArn);
+    let answer = asked.send().await?;
+    let arn =
+        answer.attributes().and_then(|all| all.get(&Attribute::QueueArn)).context("no ARN")?;
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
+    let change = sqs.set_queue_attributes().queue_url(&queue);
+    change.attributes(Attribute::Policy, policy.to_string()).send().await?;
+    Ok((queue, arn.clone()))
+}
+
+/// The bodies that come until nothing has come for 2 s; deleted.
+async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
+    let mut bodies = Vec::new();
+    loop {
+        let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
+        let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
+        if received.is_empty() {
+            return Ok(bodies);
+        }
+        for message in received {
+            let receipt = message.receipt_handle.context("no receipt handle")?;
+            sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
+            bodies.push(message.body.unwrap_or_default());
+        }
+    }
+}
+
+/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// whether there is anything to talk to.
+async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let limited = config::Builder::new().timeout_config(limit);
+    let listed = sns.list_topics().customize().config_override(limited).send().await;
+    let listed = listed.with_context(|| {
+        let endpoint = aws.endpoint_url().unwrap_or("AWS");
+        format!(
+            "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
+             or cargo run --bin sandbox -- up"
+        )
+    })?;
+    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-batch-")) {
+            sns.delete_topic().topic_arn(topic).send().await?;
+        }
+    }
+    let own = sqs.list_queues().queue_name_prefix("sns-batch-").send().await?;
+    for queue in own.queue_urls() {
+        sqs.delete_queue().queue_url(queue).send().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Filter policies as a truth table: which of five events passes which filter.
+//!
+//! Guarantee: a subscription gets what its policy lets through. On AWS a new policy takes up to 15
+//! minutes to be followed everywhere; an emulator follows it at once.
+//!
+//! Run: `cargo run --example sns_filter`
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sns::{Client as Sns, config, types::MessageAttributeValue};
+use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
+use futures::future::try_join_all;
+use serde_json::json;
+
+const TOPIC: &str = "sns-filter-orders";
+const EVENTS: [(&str, &str, u32); 5] = [
+    ("order_placed", "eu", 20),
+    ("order_placed", "us", 200),
+    ("order_paid", "eu", 200),
+    ("refund", "eu", 20),
+    ("refund", "-", 2000), // without a region
+];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
+    let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
+
+    clean_up(&sns, &sqs, &aws).await?; // left by a run that was cut off
+    let topic = create_topic(&sns, TOPIC).await?;
+    // ANCHOR: filters
+    let filters = [
+        ("exact", "MessageAttributes", json!({"type": ["refund"]})),
+        ("prefix", "MessageAttributes", json!({"type": [{"prefix": "order_"}]})),
+        ("suffix", "MessageAttributes", json!({"type": [{"suffix": "_paid"}]})),
+        ("anything but", "MessageAttributes", json!({"type": [{"anything-but": ["refund"]}]})),
+        ("number", "MessageAttributes", json!({"amount": [{"numeric": [">=", 200, "<", 1000]}]})),
+        ("exists", "MessageAttributes", json!({"region": [{"exists": true}]})),
+        ("and", "MessageAttributes", json!({"type": ["refund"], "region": ["eu"]})),
+        ("or", "MessageAttributes", json!({"$or": [{"type": ["refund"]}, {"region": ["us"]}]})),
+        ("body", "MessageBody", json!({"order": {"amount": [{"numeric": [">", 100]}]}})),
+    ];
+    // ANCHOR_END: filters
+    let mut queues = Vec::new();
+    for (name, scope, policy) in &filters {
+        let queue = format!("sns-filter-{}", name.replace(' ', "-"));
+        let (queue, arn) = create_queue(&sqs, &queue, &topic).await?;
+        let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
+        let subscribe = subscribe.attributes("RawMessageDelivery", "true");
+        let subscribe = subscribe.attributes("FilterPolicyScope", *scope);
+        subscribe.attributes("FilterPolicy", policy.to_string()).send().await?;
+        queues.push(queue);
+    }
+    for event in EVENTS {
+        publish(&sns, &topic, event).await?;
+    }
+    println!("{:14}{}", "", EVENTS.map(|(kind, ..)| format!("{kind:14}")).concat().trim_end());
+    println!("{:14}{}", "", EVENTS.map(|e| format!("{:14}", told(e))).concat().trim_end());
+    let got = try_join_all(queues.iter().map(|queue| take_all(&sqs, queue))).await?;
+    for ((name, ..), got) in filters.iter().zip(got) {
+        let row = EVENTS.map(|event| got.contains(&body(event)));
+        let row = row.map(|passed| format!("{:14}", if passed { "yes" } else { "-" }));
+        println!("{name:14}{}", row.concat().trim_end());
+    }
+    clean_up(&sns, &sqs, &aws).await
+}
+
+fn told((_, region, amount): (&str, &str, u32)) -> String {
+    format!("{region} {amount}")
+}
+
+fn body((kind, region, amount): (&str, &str, u32)) -> String {
+    json!({"order": {"type": kind, "region": region, "amount": amount}}).to_string()
+}
+
+async fn publish(sns: &Sns, topic: &str, event: (&str, &str, u32)) -> Result<()> {
+    let (kind, region, amount) = (event.0, event.1, event.2.to_string());
+    let mut publish = sns.publish().topic_arn(topic).message(body(event));
+    for (name, data_type, value) in
+        [("type", "String", kind), ("region", "String", region), ("amount", "Number", &amount)]
+    {
+        if value == "-" {
+            continue;
+        }
+        let attribute = MessageAttributeValue::builder().data_type(data_type);
+        publish = publish.message_attributes(name, attribute.string_value(value).build()?);
+    }
+    publish.send().await?;
+    Ok(())
+}
+
+async fn create_topic(sns: &Sns, name: &str) -> Result<String> {
+    let created = sns.create_topic().name(name).send().await?; // or the one that exists
+    created.topic_arn.context("SNS gave no ARN")
+}
+
+/// Creates a queue and lets the topic send to it. Returns its address and its ARN.
+async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, String)> {
+    let queue =
+        sqs.create_queue().queue_name(name).send().await?.queue_url.context("no address")?;
+    let asked = sqs.get_queue_attributes().queue_url(&queue).attribute_names(Attribute::QueueArn);
+    let answer = asked.send().await?;
+    let arn =
+        answer.attributes().and_then(|all| all.get(&Attribute::QueueArn)).context("no ARN")?;
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
+    let change = sqs.set_queue_attributes().queue_url(&queue);
+    change.attributes(Attribute::Policy, policy.to_string()).send().await?;
+    Ok((queue, arn.clone()))
+}
+
+/// The bodies that come until nothing has come for 2 s; deleted.
+async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
+    let mut bodies = Vec::new();
+    loop {
+        let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
+        let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
+        if received.is_empty() {
+            return Ok(bodies);
+        }
+        for message in received {
+            let receipt = message.receipt_handle.context("no receipt handle")?;
+            sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
+            bodies.push(message.body.unwrap_or_default());
+        }
+    }
+}
+
+/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// whether there is anything to talk to.
+async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let limited = config::Builder::new().timeout_config(limit);
+    let listed = sns.list_topics().customize().config_override(limited).send().await;
+    let listed = listed.with_context(|| {
+        let endpoint = aws.endpoint_url().unwrap_or("AWS");
+        format!(
+            "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
+             or cargo run --bin sandbox -- up"
+        )
+    })?;
+    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-filter-")) {
+            sns.delete_topic().topic_arn(topic).send().await?;
+        }
+    }
+    let own = sqs.list_queues().queue_name_prefix("sns-filter-").send().await?;
+    for queue in own.queue_urls() {
+        sqs.delete_queue().queue_url(queue).send().await?;
+    }
+    Ok(())
+}

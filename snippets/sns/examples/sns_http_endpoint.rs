@@ -1,0 +1,111 @@
+//! An HTTP endpoint of your own: it confirms its subscription and gets a notification.
+//!
+//! Guarantee: at least once, with the retries of the subscription's delivery policy. A notification
+//! can be forged by anyone who finds the address, so it must be checked.
+//!
+//! Run: `cargo run --example sns_http_endpoint`
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sns::{Client as Sns, config};
+use axum::{Router, extract::State, http::StatusCode, routing::post};
+use serde::Deserialize;
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+const TOPIC: &str = "sns-http-endpoint-user-events";
+const LIMIT: Duration = Duration::from_secs(30);
+
+// ANCHOR: endpoint
+/// What SNS posts, as text/plain. `Type` is SubscriptionConfirmation or Notification.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Posted {
+    #[serde(rename = "Type")]
+    kind: String,
+    topic_arn: String,
+    message: String,
+    token: Option<String>,
+    signature_version: String,
+    #[serde(rename = "SigningCertURL")]
+    signing_cert_url: String,
+}
+
+/// Takes a post and answers at once: SNS counts what takes longer than 15 s as failed.
+async fn take(State(posts): State<mpsc::Sender<Posted>>, body: String) -> StatusCode {
+    let Ok(posted) = serde_json::from_str(&body) else { return StatusCode::BAD_REQUEST };
+    match posts.send(posted).await {
+        Ok(()) => StatusCode::OK,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE, // SNS tries again
+    }
+}
+
+/// Whether the certificate that a post names comes from AWS. Only then does its signature say
+/// something, and an emulator's never does.
+fn is_signed_by_aws(posted: &Posted) -> bool {
+    let host = posted.signing_cert_url.strip_prefix("https://");
+    let host = host.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    host.starts_with("sns.") && host.ends_with(".amazonaws.com")
+}
+// ANCHOR_END: endpoint
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Without it a silent endpoint would hold a call for ever.
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
+    let sns = Sns::new(&aws);
+
+    clean_up(&sns, &aws).await?; // left by a run that was cut off
+    let topic = sns.create_topic().name(TOPIC).send().await?.topic_arn.context("no ARN")?;
+    // ANCHOR: confirm
+    let listener = TcpListener::bind("127.0.0.1:0").await?; // an emulator here can reach it, AWS not
+    let endpoint = format!("http://{}/events", listener.local_addr()?);
+    let (posts, mut posted) = mpsc::channel(10);
+    let routes = Router::new().route("/events", post(take)).with_state(posts);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+
+    let subscribe = sns.subscribe().topic_arn(&topic).protocol("http").endpoint(endpoint);
+    subscribe.send().await?;
+    let request = next(&mut posted).await?;
+    println!("posted: {}", request.kind);
+    ensure!(request.topic_arn == topic, "for a topic that is not ours: {}", request.topic_arn);
+    let token = request.token.context("no token")?;
+    sns.confirm_subscription().topic_arn(&topic).token(token).send().await?;
+    println!("confirmed");
+
+    sns.publish().topic_arn(&topic).message("user 17 registered").send().await?;
+    let event = next(&mut posted).await?;
+    println!("posted: {}: {}", event.kind, event.message);
+    println!("  signature version: {}", event.signature_version);
+    println!("  signed by AWS: {}", is_signed_by_aws(&event));
+    // ANCHOR_END: confirm
+    clean_up(&sns, &aws).await
+}
+
+async fn next(posted: &mut mpsc::Receiver<Posted>) -> Result<Posted> {
+    let post = timeout(LIMIT, posted.recv()).await;
+    post.context("nothing was posted within 30 s: can SNS reach this machine?")?.context("closed")
+}
+
+/// Deletes the topics that carry this program's name, with their subscriptions. Its first call, so it
+/// also finds out whether there is anything to talk to.
+async fn clean_up(sns: &Sns, aws: &SdkConfig) -> Result<()> {
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let limited = config::Builder::new().timeout_config(limit);
+    let listed = sns.list_topics().customize().config_override(limited).send().await;
+    let listed = listed.with_context(|| {
+        let endpoint = aws.endpoint_url().unwrap_or("AWS");
+        format!(
+            "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
+             or cargo run --bin sandbox -- up"
+        )
+    })?;
+    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-http-endpoint-")) {
+            sns.delete_topic().topic_arn(topic).send().await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! One publish, another text for each kind of endpoint.
+//!
+//! Guarantee: each endpoint gets the text for its protocol, and the default if there is none. A
+//! publish without a default is refused.
+//!
+//! Run: `cargo run --example sns_message_structure`
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sns::{Client as Sns, config};
+use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
+use serde_json::json;
+
+const TOPIC: &str = "sns-message-structure-alarms";
+const QUEUE: &str = "sns-message-structure-log";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
+    let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
+
+    clean_up(&sns, &sqs, &aws).await?; // left by a run that was cut off
+    let topic = create_topic(&sns, TOPIC).await?;
+    let (queue, arn) = create_queue(&sqs, QUEUE, &topic).await?;
+    let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
+    subscribe.attributes("RawMessageDelivery", "true").send().await?;
+    // ANCHOR: structure
+    let texts = json!({
+        "default": "disk full on db-1",
+        "sms": "db-1: disk full",
+        "email": "The disk of db-1 is full since 03:12. The runbook has the steps.",
+        "sqs": json!({"host": "db-1", "problem": "disk full"}).to_string(), // a string in any case
+    });
+    let publish = sns.publish().topic_arn(&topic).message_structure("json");
+    publish.message(texts.to_string()).subject("disk full").send().await?;
+    println!("the queue gets: {:?}", take_all(&sqs, &queue).await?);
+
+    let publish = sns.publish().topic_arn(&topic).message_structure("json");
+    let without = publish.message(json!({"sms": "db-1: disk full"}).to_string()).send().await;
+    if let Err(error) = without {
+        println!("without a default: {}", error.into_service_error());
+    }
+    // ANCHOR_END: structure
+    clean_up(&sns, &sqs, &aws).await
+}
+
+async fn create_topic(sns: &Sns, name: &str) -> Result<String> {
+    let created = sns.create_topic().name(name).send().await?; // or the one that exists
+    created.topic_arn.context("SNS gave no ARN")
+}
+
+/// Creates a queue and lets the topic send to it. Returns its address and its ARN.
+async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, String)> {
+    let queue =
+        sqs.create_queue().queue_name(name).send().await?.queue_url.context("no address")?;
+    let asked = sqs.get_queue_attributes().queue_url(&queue).attribute_names(Attribute::QueueArn);
+    let answer = asked.send().await?;
+    let arn =
+        answer.attributes().and_then(|all| all.get(&Attribute::QueueArn)).context("no ARN")?;
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
+    let change = sqs.set_queue_attributes().queue_url(&queue);
+    change.attributes(Attribute::Policy, policy.to_string()).send().await?;
+    Ok((queue, arn.clone()))
+}
+
+/// The bodies that come until nothing has come for 2 s; deleted.
+async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
+    let mut bodies = Vec::new();
+    loop {
+        let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
+        let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
+        if received.is_empty() {
+            return Ok(bodies);
+        }
+        for message in received {
+            let receipt = message.receipt_handle.context("no receipt handle")?;
+            sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
+            bodies.push(message.body.unwrap_or_default());
+        }
+    }
+}
+
+/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// whether there is anything to talk to.
+async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let limited = config::Builder::new().timeout_config(limit);
+    let listed = sns.list_topics().customize().config_override(limited).send().await;
+    let listed = listed.with_context(|| {
+        let endpoint = aws.endpoint_url().unwrap_or("AWS");
+        format!(
+            "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
+             or cargo run --bin sandbox -- up"
+        )
+    })?;
+    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-message-structure-")) {
+            sns.delete_topic().topic_arn(topic).send().await?;
+        }
+    }
+    let own = sqs.list_queues().queue_name_prefix("sns-message-structure-").send().await?;
+    for queue in own.queue_urls() {
+        sqs.delete_queue().queue_url(queue).send().await?;
+    }
+    Ok(())
+}

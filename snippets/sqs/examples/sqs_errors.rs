@@ -1,0 +1,125 @@
+//! The errors of SQS, by code and message, each provoked.
+//!
+//! Guarantee: none. The codes are those of AWS; the emulator's messages differ in places.
+//!
+//! Run: `cargo run --example sqs_errors`
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sqs::{
+    Client, config,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{QueueAttributeName as Attribute, SendMessageBatchRequestEntry as Entry},
+};
+use tokio::time::{Instant, sleep};
+
+const QUEUE: &str = "sqs-errors-orders";
+const FIFO: &str = "sqs-errors-orders.fifo";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
+    let sqs = Client::new(&aws);
+
+    clean_up(&sqs, &aws).await?; // left by a run that was cut off
+    let queue = create(&sqs, QUEUE, &[]).await?;
+    let fifo = create(&sqs, FIFO, &[(Attribute::FifoQueue, "true")]).await?;
+    // ANCHOR: errors
+    let gone = queue.replace("orders", "gone");
+    let send = || sqs.send_message().queue_url(&queue).message_body("an order");
+    report("send to a queue that does not exist", send().queue_url(gone).send().await);
+    report("send a body with a NUL", send().message_body("\0").send().await);
+    report("send an empty body", send().message_body("").send().await);
+
+    let poll = || sqs.receive_message().queue_url(&queue);
+    report("wait for 21 s", poll().wait_time_seconds(21).send().await);
+    report("receive 11 messages", poll().max_number_of_messages(11).send().await);
+
+    let delete = sqs.delete_message().queue_url(&queue);
+    report("delete with a wrong handle", delete.receipt_handle("wrong").send().await);
+    send().send().await?;
+    let received = poll().wait_time_seconds(20).send().await?;
+    let receipt = received.messages().first().and_then(|message| message.receipt_handle());
+    let receipt = receipt.context("no message within 20 s")?;
+    let hide = sqs.change_message_visibility().queue_url(&queue).receipt_handle(receipt);
+    report("hide for 12 h and 1 s", hide.visibility_timeout(43_201).send().await);
+
+    report("send a batch of 11", batch(&sqs, &queue, 11)?.send().await);
+    report("send a batch of none", batch(&sqs, &queue, 0)?.send().await);
+    let twice = batch(&sqs, &queue, 1)?.entries(entry(0)?);
+    report("send a batch with an id twice", twice.send().await);
+
+    let send = || sqs.send_message().queue_url(&fifo).message_body("an order");
+    report("FIFO without a group", send().send().await);
+    report("FIFO without an id", send().message_group_id("orders").send().await);
+    let named = sqs.create_queue().queue_name(QUEUE).attributes(Attribute::FifoQueue, "true");
+    report("create a FIFO queue without .fifo", named.send().await);
+    let named = sqs.create_queue().queue_name("sqs-errors-an order");
+    report("create a queue with a space", named.send().await);
+    // ANCHOR_END: errors
+    clean_up(&sqs, &aws).await
+}
+
+/// Prints the code, by which programs decide, and the message, which people read.
+fn report<T, E: ProvideErrorMetadata>(what: &str, result: Result<T, SdkError<E>>) {
+    match result {
+        Ok(_) => println!("{what}: accepted"),
+        Err(error) => println!(
+            "{what}: {}\n  {}",
+            error.code().unwrap_or("no code"),
+            error.message().unwrap_or("no message")
+        ),
+    }
+}
+
+type Batch = aws_sdk_sqs::operation::send_message_batch::builders::SendMessageBatchFluentBuilder;
+
+fn batch(sqs: &Client, queue: &str, count: usize) -> Result<Batch> {
+    let entries = (0..count).map(entry).collect::<Result<_>>()?;
+    Ok(sqs.send_message_batch().queue_url(queue).set_entries(Some(entries)))
+}
+
+fn entry(id: usize) -> Result<Entry> {
+    Ok(Entry::builder().id(id.to_string()).message_body("an order").build()?)
+}
+
+/// Creates a queue. AWS refuses a name for 60 s after its deletion: waits that out.
+async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> Result<String> {
+    let attributes = attributes.iter().map(|(key, value)| (key.clone(), value.to_string()));
+    let attributes: HashMap<_, _> = attributes.collect();
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let asked = sqs.create_queue().queue_name(name).set_attributes(Some(attributes.clone()));
+        match asked.send().await.map_err(SdkError::into_service_error) {
+            Ok(created) => return created.queue_url.context("SQS gave no address"),
+            Err(error) if error.is_queue_deleted_recently() && Instant::now() < deadline => {
+                eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
+                sleep(Duration::from_secs(5)).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot create {name}")),
+        }
+    }
+}
+
+/// Deletes the queues that carry this program's name. Its first call, so it also finds out whether
+/// there is anything to talk to.
+async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
+    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let limited = config::Builder::new().timeout_config(limit);
+    let own = sqs.list_queues().queue_name_prefix("sqs-errors-").customize();
+    let own = own.config_override(limited).send().await.with_context(|| {
+        let endpoint = aws.endpoint_url().unwrap_or("AWS");
+        format!(
+            "cannot use SQS at {endpoint}; to start an emulator: docker compose up -d --wait, \
+             or cargo run --bin sandbox -- up"
+        )
+    })?;
+    for queue in own.queue_urls() {
+        sqs.delete_queue().queue_url(queue).send().await?;
+    }
+    Ok(())
+}
