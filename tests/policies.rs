@@ -42,7 +42,7 @@ fn exists(action: &str) -> bool {
         let of_service = parts.next().is_some_and(|part| part.ends_with(service));
         of_service && parts.last() == Some(name)
     };
-    operations().iter().any(|operation| matches(&operation))
+    operations().iter().any(matches)
 }
 
 fn strings(value: &Value) -> Vec<&str> {

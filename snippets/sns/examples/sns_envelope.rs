@@ -56,7 +56,8 @@ async fn main() -> Result<()> {
     let wrapped = take_all(&sqs, &queues[0]).await?.pop().context("nothing came")?;
     let envelope: Envelope = serde_json::from_str(&wrapped).context("no envelope of SNS")?;
     let event: UserRegistered = serde_json::from_str(&envelope.message).context("no event")?;
-    println!("wrapped: a {} of {}", envelope.kind, envelope.topic_arn.rsplit(':').next().unwrap());
+    let name = envelope.topic_arn.rsplit(':').next().unwrap_or_default();
+    println!("wrapped: a {} of {name}", envelope.kind);
     println!("  Message: {}", envelope.message);
     println!("  parsed twice: {}", event.user_id);
 
@@ -64,8 +65,9 @@ async fn main() -> Result<()> {
     let event: UserRegistered = serde_json::from_str(&raw).context("no event")?;
     println!("raw: {raw}");
     println!("  parsed once: {}", event.user_id);
-    let mistaken = serde_json::from_str::<UserRegistered>(&wrapped);
-    println!("the envelope read as an event: {}", mistaken.unwrap_err());
+    if let Err(error) = serde_json::from_str::<UserRegistered>(&wrapped) {
+        println!("the envelope read as an event: {error}");
+    }
     // ANCHOR_END: decode
     clean_up(&sns, &sqs, &aws).await
 }

@@ -8,12 +8,15 @@
 use anyhow::{Result, ensure};
 use aws_sdk_sqs::{
     Client, Config,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    config::{
+        BehaviorVersion, Credentials, Region,
+        http::{HttpRequest, HttpResponse},
+        retry::RetryConfig,
+    },
     error::ProvideErrorMetadata,
     types::SendMessageBatchRequestEntry as Entry,
 };
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
-use aws_smithy_types::body::SdkBody;
 
 // What is tested: a function of a service.
 /// Sends orders in one request; gives back those that were refused, with the code.
@@ -32,13 +35,12 @@ async fn send(sqs: &Client, orders: &[&str]) -> Result<Vec<(String, String)>, aw
 // ANCHOR: tests
 /// A client that gets these answers in turn: a status, the code by which the SDK knows errors of
 /// SQS, and a body.
-fn replay(answers: &[(u16, &str, &str)]) -> Result<(Client, StaticReplayClient)> {
+fn replay(answers: &[(u16, &'static str, &'static str)]) -> Result<(Client, StaticReplayClient)> {
     let mut events = Vec::new();
     for (status, code, body) in answers {
-        let request = http::Request::builder().body(SdkBody::empty())?; // compared only if asked for
-        let answer = http::Response::builder().status(*status).header("x-amzn-query-error", *code);
-        let answer = answer.body(SdkBody::from(*body))?;
-        events.push(ReplayEvent::new(request, answer));
+        let mut answer = HttpResponse::new((*status).try_into()?, (*body).into());
+        answer.headers_mut().insert("x-amzn-query-error", *code);
+        events.push(ReplayEvent::new(HttpRequest::empty(), answer)); // requests are not compared
     }
     let replay = StaticReplayClient::new(events);
     let config = Config::builder()
