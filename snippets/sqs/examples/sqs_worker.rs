@@ -5,7 +5,7 @@
 //!
 //! Run: `cargo run --example sqs_worker`
 
-use std::{collections::HashMap, pin::pin, time::Duration};
+use std::{collections::HashMap, future::Future, pin::pin, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
