@@ -7,20 +7,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config, types::PublishBatchRequestEntry as Entry};
 use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-batch-user-events.fifo";
 const QUEUE: &str = "sns-batch-mailer";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
 
@@ -31,42 +31,49 @@ async fn main() -> Result<()> {
     let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
     subscribe.attributes("RawMessageDelivery", "true").send().await?;
 
-    let entry = |id: &str, group: &str| {
-        Entry::builder().id(id).message(format!("event {id}")).message_group_id(group)
+    // A group for each user: an event that is published again later overtakes nobody.
+    let entry = |id: &str| {
+        let entry = Entry::builder().id(id).message(format!("event {id}"));
+        entry.message_group_id(format!("user-{id}"))
     };
     let without_id = vec![
-        entry("1", "ann").message_deduplication_id("event-1").build()?,
-        entry("2", "ann").build()?, // the topic wants a deduplication id
+        entry("1").message_deduplication_id("event-1").build()?,
+        entry("2").build()?, // the topic wants a deduplication id
     ];
     if let Err(error) = publish(&sns, &topic, without_id).await {
         println!("two events, one without an id: {error}");
     }
-    println!("in the queue: {:?}", take_all(&sqs, &queue).await?);
-    let complete = ["1", "2", "3"]
-        .map(|id| entry(id, "ann").message_deduplication_id(format!("event-{id}")).build());
+    println!("in the queue: {:?}", take(&sqs, &queue, 0).await?);
+    let complete =
+        ["1", "2", "3"].map(|id| entry(id).message_deduplication_id(format!("event-{id}")).build());
     publish(&sns, &topic, complete.into_iter().collect::<Result<_, _>>()?).await?;
-    println!("in the queue: {:?}", take_all(&sqs, &queue).await?);
+    let mut got = take(&sqs, &queue, 3).await?;
+    got.sort(); // a standard queue promises no order
+    println!("in the queue: {got:?}");
     clean_up(&sns, &sqs, &aws).await
 }
 
 // ANCHOR: batch
-/// Publishes up to ten events, and those that SNS could not take again.
+/// Publishes up to ten events, and again those that SNS could not take. Names those that are left.
 async fn publish(sns: &Sns, topic: &str, mut entries: Vec<Entry>) -> Result<()> {
+    let mut refused = Vec::new();
     for _ in 0..3 {
         let batch = sns.publish_batch().topic_arn(topic);
         let answer = batch.set_publish_batch_request_entries(Some(entries.clone())).send().await;
         let answer = answer.map_err(|error| error.into_service_error())?;
         println!("published {}, failed {}", answer.successful().len(), answer.failed().len());
-        if let Some(ours) = answer.failed().iter().find(|failed| failed.sender_fault()) {
-            bail!("event {}: {}", ours.id(), ours.code());
-        }
-        entries.retain(|entry| answer.failed().iter().any(|failed| failed.id() == entry.id()));
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            answer.failed().iter().partition(|failed| failed.sender_fault());
+        refused.extend(ours.iter().map(|failed| format!("{}: {}", failed.id(), failed.code())));
+        entries.retain(|entry| theirs.iter().any(|failed| failed.id() == entry.id()));
         if entries.is_empty() {
-            return Ok(());
+            break;
         }
         sleep(Duration::from_secs(1)).await;
     }
-    bail!("{} events not published after 3 attempts", entries.len())
+    refused.extend(entries.iter().map(|entry| format!("{}: three attempts failed", entry.id())));
+    ensure!(refused.is_empty(), "not published: {refused:?}");
+    Ok(())
 }
 // ANCHOR_END: batch
 
@@ -87,13 +94,13 @@ async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, Str
     Ok((queue, arn.clone()))
 }
 
-/// The bodies that come until nothing has come for 2 s; deleted.
-async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
-    let mut bodies = Vec::new();
+/// Takes messages until `count` have come, within 60 s, and none more within 2 s.
+async fn take(sqs: &Sqs, queue: &str, count: usize) -> Result<Vec<String>> {
+    let (mut bodies, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
     loop {
         let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
         let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
-        if received.is_empty() {
+        if received.is_empty() && (bodies.len() >= count || Instant::now() > deadline) {
             return Ok(bodies);
         }
         for message in received {
@@ -104,20 +111,20 @@ async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
 /// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-batch-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

@@ -12,6 +12,7 @@ use aws_sdk_sns::{Client as Sns, config};
 use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 const TOPIC: &str = "sns-envelope-user-events";
 
@@ -35,8 +36,8 @@ struct UserRegistered {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
 
@@ -53,7 +54,7 @@ async fn main() -> Result<()> {
     sns.publish().topic_arn(&topic).message(&event).send().await?;
     println!("published: {event}");
     // ANCHOR: decode
-    let wrapped = take_all(&sqs, &queues[0]).await?.pop().context("nothing came")?;
+    let wrapped = take(&sqs, &queues[0], 1).await?.pop().context("nothing came")?;
     let envelope: Envelope = serde_json::from_str(&wrapped).context("no envelope of SNS")?;
     let event: UserRegistered = serde_json::from_str(&envelope.message).context("no event")?;
     let name = envelope.topic_arn.rsplit(':').next().unwrap_or_default();
@@ -61,12 +62,14 @@ async fn main() -> Result<()> {
     println!("  Message: {}", envelope.message);
     println!("  parsed twice: {}", event.user_id);
 
-    let raw = take_all(&sqs, &queues[1]).await?.pop().context("nothing came")?;
+    let raw = take(&sqs, &queues[1], 1).await?.pop().context("nothing came")?;
     let event: UserRegistered = serde_json::from_str(&raw).context("no event")?;
     println!("raw: {raw}");
     println!("  parsed once: {}", event.user_id);
     if let Err(error) = serde_json::from_str::<UserRegistered>(&wrapped) {
-        println!("the envelope read as an event: {error}");
+        let error = error.to_string(); // then where, which differs
+        let what = error.split(" at line").next().unwrap_or_default();
+        println!("the envelope read as an event: {what}");
     }
     // ANCHOR_END: decode
     clean_up(&sns, &sqs, &aws).await
@@ -94,13 +97,13 @@ async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, Str
     Ok((queue, arn.clone()))
 }
 
-/// The bodies that come until nothing has come for 2 s; deleted.
-async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
-    let mut bodies = Vec::new();
+/// Takes messages until `count` have come, within 60 s, and none more within 2 s.
+async fn take(sqs: &Sqs, queue: &str, count: usize) -> Result<Vec<String>> {
+    let (mut bodies, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
     loop {
         let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
         let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
-        if received.is_empty() {
+        if received.is_empty() && (bodies.len() >= count || Instant::now() > deadline) {
             return Ok(bodies);
         }
         for message in received {
@@ -111,20 +114,20 @@ async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
 /// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-envelope-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

@@ -19,8 +19,8 @@ const FIFO: &str = "sns-errors-orders.fifo";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // The SDK itself sets no limit on an answer.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sns = Sns::new(&aws);
 
@@ -32,6 +32,9 @@ async fn main() -> Result<()> {
     let gone = topic.replace("orders", "gone");
     let publish = || sns.publish().topic_arn(&topic).message("order 17");
     report("publish to a topic that does not exist", publish().topic_arn(gone).send().await);
+    let region = topic.split(':').nth(3).context("no region")?;
+    let abroad = topic.replace(region, "mars-north-1");
+    report("publish to a topic of another region", publish().topic_arn(abroad).send().await);
     report("publish an empty message", publish().message("").send().await);
     report("publish a subject of 101 characters", publish().subject("x".repeat(101)).send().await);
     let untyped = MessageAttributeValue::builder().data_type("Text").string_value("x").build()?;
@@ -80,20 +83,20 @@ fn report<T, E: ProvideErrorMetadata>(what: &str, result: Result<T, SdkError<E>>
     }
 }
 
-/// Deletes the topics that carry this program's name, with their subscriptions. Its first call, so it
-/// also finds out whether there is anything to talk to.
+/// Deletes topics that carry this program's name. Its first call, so it also finds out
+/// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-errors-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

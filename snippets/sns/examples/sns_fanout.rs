@@ -23,7 +23,10 @@ async fn main() -> Result<()> {
     // The SDK limits connecting, not answering: a silent endpoint would hold a call for ever.
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = config::Builder::from(&aws).timeout_config(limit).build();
-    let (sns, sqs) = (Sns::from_conf(limited), Sqs::new(&aws));
+    // Longer than a long poll, which is 20 s.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
+    let patient = aws_sdk_sqs::config::Builder::from(&aws).timeout_config(limit).build();
+    let (sns, sqs) = (Sns::from_conf(limited), Sqs::from_conf(patient));
 
     // Creating a topic that exists returns it.
     let created = sns.create_topic().name(TOPIC).send().await;

@@ -11,13 +11,14 @@ use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
 use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
 use serde_json::json;
+use tokio::time::Instant;
 
 const TOPIC: &str = "sns-late-subscriber-order-placed";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
 
@@ -28,8 +29,10 @@ async fn main() -> Result<()> {
     sns.publish().topic_arn(&topic).message("order 1").send().await?;
     let late = subscribe(&sns, &sqs, &topic, "sns-late-subscriber-late").await?;
     sns.publish().topic_arn(&topic).message("order 2").send().await?;
-    println!("early: {:?}", take_all(&sqs, &early).await?);
-    println!("late: {:?}", take_all(&sqs, &late).await?);
+    let mut got = take(&sqs, &early, 2).await?;
+    got.sort(); // a standard topic promises no order
+    println!("early: {got:?}");
+    println!("late: {:?}", take(&sqs, &late, 1).await?);
     // ANCHOR_END: late
     clean_up(&sns, &sqs, &aws).await
 }
@@ -63,13 +66,13 @@ async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, Str
     Ok((queue, arn.clone()))
 }
 
-/// The bodies that come until nothing has come for 2 s; deleted.
-async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
-    let mut bodies = Vec::new();
+/// Takes messages until `count` have come, within 60 s, and none more within 2 s.
+async fn take(sqs: &Sqs, queue: &str, count: usize) -> Result<Vec<String>> {
+    let (mut bodies, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
     loop {
         let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
         let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
-        if received.is_empty() {
+        if received.is_empty() && (bodies.len() >= count || Instant::now() > deadline) {
             return Ok(bodies);
         }
         for message in received {
@@ -80,20 +83,20 @@ async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
 /// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-late-subscriber-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

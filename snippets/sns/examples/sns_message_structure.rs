@@ -12,14 +12,15 @@ use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
 use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
 use serde_json::json;
+use tokio::time::Instant;
 
 const TOPIC: &str = "sns-message-structure-alarms";
 const QUEUE: &str = "sns-message-structure-log";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
 
@@ -37,7 +38,7 @@ async fn main() -> Result<()> {
     });
     let publish = sns.publish().topic_arn(&topic).message_structure("json");
     publish.message(texts.to_string()).subject("disk full").send().await?;
-    println!("the queue gets: {:?}", take_all(&sqs, &queue).await?);
+    println!("the queue gets: {:?}", take(&sqs, &queue, 1).await?);
 
     let publish = sns.publish().topic_arn(&topic).message_structure("json");
     let without = publish.message(json!({"sms": "db-1: disk full"}).to_string()).send().await;
@@ -70,13 +71,13 @@ async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, Str
     Ok((queue, arn.clone()))
 }
 
-/// The bodies that come until nothing has come for 2 s; deleted.
-async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
-    let mut bodies = Vec::new();
+/// Takes messages until `count` have come, within 60 s, and none more within 2 s.
+async fn take(sqs: &Sqs, queue: &str, count: usize) -> Result<Vec<String>> {
+    let (mut bodies, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
     loop {
         let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
         let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
-        if received.is_empty() {
+        if received.is_empty() && (bodies.len() >= count || Instant::now() > deadline) {
             return Ok(bodies);
         }
         for message in received {
@@ -87,20 +88,20 @@ async fn take_all(sqs: &Sqs, queue: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
 /// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-message-structure-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

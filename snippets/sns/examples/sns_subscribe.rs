@@ -1,7 +1,6 @@
 //! Subscriptions of six kinds: which deliver at once, and which wait to be confirmed.
 //!
-//! Guarantee: an endpoint that nobody has confirmed gets nothing. The emulator confirms what AWS
-//! would leave pending, or not, as the output shows.
+//! Guarantee: an endpoint that nobody has confirmed gets nothing.
 //!
 //! Run: `cargo run --example sns_subscribe`
 
@@ -18,8 +17,8 @@ const QUEUE: &str = "sns-subscribe-mailer";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let (sns, sqs) = (Sns::new(&aws), Sqs::new(&aws));
 
@@ -76,20 +75,20 @@ async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, Str
     Ok((queue, arn.clone()))
 }
 
-/// Deletes the topics and queues that carry this program's name. Its first call, so it also finds out
+/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
 /// whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let listed = sns.list_topics().customize().config_override(limited).send().await;
-    let listed = listed.with_context(|| {
+    let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
+    let listed = limited.list_topics().into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.topics().iter().filter_map(|topic| topic.topic_arn()) {
+    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
         if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-subscribe-")) {
             sns.delete_topic().topic_arn(topic).send().await?;
         }

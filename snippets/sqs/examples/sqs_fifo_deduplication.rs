@@ -23,8 +23,8 @@ const BY_BODY: &str = "sqs-fifo-deduplication-by-body.fifo";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sqs = Client::new(&aws);
 
@@ -100,21 +100,29 @@ async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> R
     }
 }
 
-/// Deletes the queues that carry this program's name. Its first call, so it also finds out whether
-/// there is anything to talk to.
+/// Deletes the queues of this program. Its first call, so it also finds out whether there is
+/// anything to talk to.
 async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let own = sqs.list_queues().queue_name_prefix("sqs-fifo-deduplication-").customize();
-    let own = own.config_override(limited).send().await.with_context(|| {
-        let endpoint = aws.endpoint_url().unwrap_or("AWS");
-        format!(
-            "cannot use SQS at {endpoint}; to start an emulator: docker compose up -d --wait, \
-             or cargo run --bin sandbox -- up"
-        )
-    })?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
+    for name in [BY_ID, BY_BODY] {
+        let limited = config::Builder::new().timeout_config(limit.clone());
+        let found = sqs.get_queue_url().queue_name(name).customize().config_override(limited);
+        match found.send().await {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_queue_does_not_exist()) => {
+            }
+            Err(error) => {
+                let endpoint = aws.endpoint_url().unwrap_or("AWS");
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot use SQS at {endpoint}; to start an emulator: \
+                         docker compose up -d --wait, or cargo run --bin sandbox -- up"
+                    )
+                });
+            }
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is larger than 1 MiB goes elsewhere, and the message says where: a claim check.
 //!
-//! Guarantee: the file is there before the message that names it. It is removed after the message,
-//! so a crash leaves a file too many and never one too few.
+//! Guarantee: the file is there before the message that names it, and removed after it: a crash
+//! leaves a file too many. A message that comes twice may find it gone: then the work was done.
 //!
 //! Run: `cargo run --example sqs_large_message`
 
@@ -16,26 +16,31 @@ use aws_sdk_sqs::{
 };
 use tokio::time::{Instant, sleep};
 
-const QUEUE: &str = "sqs-large-message-scans";
+const LIMITS: &str = "sqs-large-message-limits";
+const SCANS: &str = "sqs-large-message-scans";
 const LIMIT: usize = 1_048_576; // bytes, with the attributes
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sqs = Client::new(&aws);
 
     clean_up(&sqs, &aws).await?; // left by a run that was cut off
-    let queue = create(&sqs, QUEUE, &[]).await?;
+    let limits = create(&sqs, LIMITS, &[]).await?;
     for size in [LIMIT, LIMIT + 1] {
-        let send = sqs.send_message().queue_url(&queue).message_body("x".repeat(size));
+        let send = sqs.send_message().queue_url(&limits).message_body("x".repeat(size));
         match send.send().await {
             Ok(_) => println!("{size} bytes: accepted"),
-            Err(error) => println!("{size} bytes: {}", error.code().unwrap_or("no answer")),
+            Err(error) => println!(
+                "{size} bytes: {}\n  {}",
+                error.code().unwrap_or("no answer"),
+                error.message().unwrap_or_default()
+            ),
         }
     }
-    sqs.purge_queue().queue_url(&queue).send().await?;
+    let queue = create(&sqs, SCANS, &[]).await?;
 
     // ANCHOR: claim
     let scan = vec![b'x'; 5_000_000];
@@ -82,21 +87,29 @@ async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> R
     }
 }
 
-/// Deletes the queues that carry this program's name. Its first call, so it also finds out whether
-/// there is anything to talk to.
+/// Deletes the queues of this program. Its first call, so it also finds out whether there is
+/// anything to talk to.
 async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let own = sqs.list_queues().queue_name_prefix("sqs-large-message-").customize();
-    let own = own.config_override(limited).send().await.with_context(|| {
-        let endpoint = aws.endpoint_url().unwrap_or("AWS");
-        format!(
-            "cannot use SQS at {endpoint}; to start an emulator: docker compose up -d --wait, \
-             or cargo run --bin sandbox -- up"
-        )
-    })?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
+    for name in [LIMITS, SCANS] {
+        let limited = config::Builder::new().timeout_config(limit.clone());
+        let found = sqs.get_queue_url().queue_name(name).customize().config_override(limited);
+        match found.send().await {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_queue_does_not_exist()) => {
+            }
+            Err(error) => {
+                let endpoint = aws.endpoint_url().unwrap_or("AWS");
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot use SQS at {endpoint}; to start an emulator: \
+                         docker compose up -d --wait, or cargo run --bin sandbox -- up"
+                    )
+                });
+            }
+        }
     }
     Ok(())
 }

@@ -24,8 +24,8 @@ const AT_ONCE: usize = 80; // orders that the consumer does at each tick
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sqs = Client::new(&aws);
 
@@ -42,12 +42,11 @@ async fn main() -> Result<()> {
         let waiting = number(&sqs, &queue, Attribute::ApproximateNumberOfMessages).await?;
         let bar = "#".repeat(waiting / 20);
         println!("{}", format!("{tick:4}  {sent:4}  {done:4}  {waiting:4} {bar}").trim_end());
-        if waiting == 0 && tick >= BURST.len() {
+        if done == BURST.iter().sum::<usize>() {
             break;
         }
     }
     // ANCHOR_END: tick
-    ensure!(sent == done, "{sent} sent, {done} done");
     println!("all done: {done}");
     clean_up(&sqs, &aws).await
 }
@@ -112,21 +111,29 @@ async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> R
     }
 }
 
-/// Deletes the queues that carry this program's name. Its first call, so it also finds out whether
-/// there is anything to talk to.
+/// Deletes the queues of this program. Its first call, so it also finds out whether there is
+/// anything to talk to.
 async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let own = sqs.list_queues().queue_name_prefix("sqs-load-levelling-").customize();
-    let own = own.config_override(limited).send().await.with_context(|| {
-        let endpoint = aws.endpoint_url().unwrap_or("AWS");
-        format!(
-            "cannot use SQS at {endpoint}; to start an emulator: docker compose up -d --wait, \
-             or cargo run --bin sandbox -- up"
-        )
-    })?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
+    for name in [QUEUE] {
+        let limited = config::Builder::new().timeout_config(limit.clone());
+        let found = sqs.get_queue_url().queue_name(name).customize().config_override(limited);
+        match found.send().await {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_queue_does_not_exist()) => {
+            }
+            Err(error) => {
+                let endpoint = aws.endpoint_url().unwrap_or("AWS");
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot use SQS at {endpoint}; to start an emulator: \
+                         docker compose up -d --wait, or cargo run --bin sandbox -- up"
+                    )
+                });
+            }
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     env,
+    future::pending,
     process::Stdio,
     time::Duration,
 };
@@ -26,12 +27,12 @@ const JOBS: usize = 20;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Above the 20 s of a long poll. Without it a silent endpoint would hold a call for ever.
-    let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    // An attempt may take longer than a long poll, which is 20 s. The SDK itself sets no limit.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
     let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sqs = Client::new(&aws);
-    if let Some(queue) = env::args().nth(1) {
-        return work(&sqs, &queue).await; // started below, as a process of its own
+    if let (Some(queue), Some(jobs)) = (env::args().nth(1), env::args().nth(2)) {
+        return work(&sqs, &queue, jobs.parse()?).await; // started below, as a process of its own
     }
 
     clean_up(&sqs, &aws).await?; // left by a run that was cut off
@@ -40,38 +41,39 @@ async fn main() -> Result<()> {
         sqs.send_message().queue_url(&queue).message_body(format!("job {number}")).send().await?;
     }
     // ANCHOR: killed
-    let (mut done, mut workers) = (BTreeSet::new(), 0);
-    while done.len() < JOBS {
-        ensure!(workers < 3, "two workers did {} of {JOBS} jobs", done.len());
-        workers += 1;
+    let (mut done, mut twice) = (BTreeSet::new(), 0);
+    for (worker, hangs_after, jobs) in [("first", "5", 5), ("second", "0", JOBS)] {
         let mut command = Command::new(env::current_exe()?);
-        let command = command.arg(&queue).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut worker = command.spawn().context("cannot start a worker")?;
-        let printed = worker.stdout.take().context("a worker without output")?;
+        let command = command.args([&queue, hangs_after]).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().context("cannot start a worker")?;
+        let printed = process.stdout.take().context("a worker without output")?;
         let mut lines = BufReader::new(printed).lines();
-        while done.len() < JOBS {
+        while done.len() < jobs || (jobs == JOBS && twice == 0) {
             let line = timeout(Duration::from_secs(60), lines.next_line());
             let line = line.await.context("no job done within 60 s")??;
             let line = line.context("the worker ended; what it said is above")?;
-            done.insert(line);
-            if workers == 1 && done.len() == 5 {
-                break;
-            }
+            twice += usize::from(!done.insert(line));
         }
-        worker.kill().await?; // SIGKILL: it ends nothing that it has begun
-        println!("worker {workers} is killed, jobs done so far: {}", done.len());
+        process.kill().await?; // SIGKILL: it ends nothing that it has begun
+        println!("the {worker} worker is killed, jobs done so far: {}", done.len());
     }
+    println!("done twice, because it was cut off before the deletion: {twice}");
     // ANCHOR_END: killed
-    println!("every job was done: {}", done.len() == JOBS);
     clean_up(&sqs, &aws).await
 }
 
-/// Does jobs for ever: says when one is done, and deletes it then.
-async fn work(sqs: &Client, queue: &str) -> Result<()> {
+/// Does jobs for ever: says when one is done, and deletes it then; but hangs between the two after
+/// so many jobs, to be killed there.
+async fn work(sqs: &Client, queue: &str, hangs_after: usize) -> Result<()> {
+    let mut done = 0;
     loop {
         let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(20).send().await?;
         for job in poll.messages() {
             println!("{}", job.body().unwrap_or_default()); // the work
+            done += 1;
+            if done == hangs_after {
+                pending::<()>().await;
+            }
             let receipt = job.receipt_handle().context("no receipt handle")?;
             sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
         }
@@ -96,21 +98,29 @@ async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> R
     }
 }
 
-/// Deletes the queues that carry this program's name. Its first call, so it also finds out whether
-/// there is anything to talk to.
+/// Deletes the queues of this program. Its first call, so it also finds out whether there is
+/// anything to talk to.
 async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    let limited = config::Builder::new().timeout_config(limit);
-    let own = sqs.list_queues().queue_name_prefix("sqs-worker-killed-").customize();
-    let own = own.config_override(limited).send().await.with_context(|| {
-        let endpoint = aws.endpoint_url().unwrap_or("AWS");
-        format!(
-            "cannot use SQS at {endpoint}; to start an emulator: docker compose up -d --wait, \
-             or cargo run --bin sandbox -- up"
-        )
-    })?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
+    for name in [QUEUE] {
+        let limited = config::Builder::new().timeout_config(limit.clone());
+        let found = sqs.get_queue_url().queue_name(name).customize().config_override(limited);
+        match found.send().await {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_queue_does_not_exist()) => {
+            }
+            Err(error) => {
+                let endpoint = aws.endpoint_url().unwrap_or("AWS");
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot use SQS at {endpoint}; to start an emulator: \
+                         docker compose up -d --wait, or cargo run --bin sandbox -- up"
+                    )
+                });
+            }
+        }
     }
     Ok(())
 }
