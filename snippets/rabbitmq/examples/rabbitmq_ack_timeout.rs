@@ -1,7 +1,7 @@
 //! A consumer that holds a message for too long loses it, and is cancelled without an error.
 //!
 //! Guarantee: at least once: the message goes to another consumer. Holds for quorum queues; a classic
-//! queue waits for ever. The limit is 30 minutes by default, and 1 s here.
+//! queue waits for ever. The limit is 30 minutes by default, and 5 s here.
 //!
 //! Run: `cargo run --example rabbitmq_ack_timeout`
 
@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
     // ANCHOR: timeout
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    arguments.insert("x-consumer-timeout".into(), AMQPValue::LongInt(1000)); // milliseconds
+    arguments.insert("x-consumer-timeout".into(), AMQPValue::LongInt(5000)); // milliseconds
     channel.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), arguments).await?;
     publish(&channel).await?;
 
@@ -68,9 +68,25 @@ async fn main() -> Result<()> {
     let again = again.context("cancelled")??;
     println!("another consumer gets it, redelivered: {}", again.redelivered);
     again.ack(BasicAckOptions::default()).await?;
-    image.ack(BasicAckOptions::default()).await?; // too late
-    slow.basic_qos(2, BasicQosOptions::default()).await?;
-    println!("the late ack changes nothing: the channel is open: {}", slow.status().connected());
+
+    // What not to do: with a late ack the broker takes the cancelled consumer back, and lapin does
+    // not know it any more.
+    image.ack(BasicAckOptions::default()).await?;
+    slow.basic_qos(1, BasicQosOptions::default()).await?; // answered, so the ack is processed
+    for _ in 0..10 {
+        publish(&channel).await?;
+    }
+    let mut received = 0;
+    while let Ok(Some(image)) = timeout(Duration::from_secs(2), other.next()).await {
+        image?.ack(BasicAckOptions::default()).await?;
+        received += 1;
+    }
+    println!("after a late ack the other consumer gets {received} of ten more images");
+    slow.close(200, "timed out".into()).await?; // what to do, instead of the ack
+    let last = timeout(LIMIT, other.next()).await.context("no image within 30 s")?;
+    let last = last.context("cancelled")??;
+    println!("the slow channel is closed: it gets the last one, redelivered: {}", last.redelivered);
+    last.ack(BasicAckOptions::default()).await?;
     clean_up(&channel).await?;
     let closed = connection.close(200, "done".into()).await;
     closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
@@ -84,7 +100,8 @@ async fn consumer(channel: &Channel) -> Result<Consumer> {
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
-    let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+    let options = BasicPublishOptions::default();
+    let lasting = BasicProperties::default().with_delivery_mode(2);
     let confirm = async {
         channel.basic_publish("".into(), QUEUE.into(), options, b"an image", lasting).await?.await
     };

@@ -102,7 +102,8 @@ async fn main() -> Result<()> {
 
 async fn publish(channel: &Channel, exchange: &str, count: usize) -> Result<usize> {
     for _ in 0..count {
-        let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+        let options = BasicPublishOptions::default();
+        let lasting = BasicProperties::default().with_delivery_mode(2);
         let (exchange, key) = (exchange.into(), QUEUE.into());
         let confirm = async {
             channel.basic_publish(exchange, key, options, b"an order", lasting).await?.await

@@ -111,7 +111,8 @@ async fn take(consumer: &mut Consumer, count: usize) -> Result<usize> {
 /// Puts four orders into a queue.
 async fn publish(channel: &Channel, queue: &str) -> Result<()> {
     for _ in 0..4 {
-        let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+        let options = BasicPublishOptions::default();
+        let lasting = BasicProperties::default().with_delivery_mode(2);
         let confirm = async {
             channel
                 .basic_publish("".into(), queue.into(), options, b"an order", lasting)

@@ -65,22 +65,25 @@ async fn main() -> Result<()> {
         }
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
         publish(&channel, queue).await?;
-        refuse(&channel, queue).await?;
     }
     // ANCHOR_END: strategy
+    for queue in QUEUES {
+        wait_for(queue, "messages_ready", 1).await?;
+        refuse(&channel, queue).await?;
+    }
     println!("an order refused in each of two queues");
     let [dropped, kept] = QUEUES;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    let state = channel.queue_declare(dropped.into(), passive, FieldTable::default()).await?;
-    println!("{dropped}: {} left", state.message_count());
-    println!("{kept}: {} waits to be dead-lettered", waiting(kept).await?);
+    wait_for(dropped, "messages", 0).await?;
+    println!("{dropped}: nothing is left");
+    wait_for(kept, "messages_dlx", 1).await?;
+    println!("{kept}: 1 waits to be dead-lettered");
     clean_up(&channel).await?;
     connection.close(200, "done".into()).await?;
     Ok(())
 }
 
-/// The letters that wait in a queue, at least one; the management API tells it after some seconds.
-async fn waiting(queue: &str) -> Result<u64> {
+/// Waits until a number of a queue is as expected; the management API tells it after some seconds.
+async fn wait_for(queue: &str, number: &str, expected: u64) -> Result<()> {
     let usual = "http://guest:guest@localhost:15672".to_owned();
     let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual);
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
@@ -88,10 +91,11 @@ async fn waiting(queue: &str) -> Result<u64> {
     loop {
         let mut answer = agent.get(format!("{url}/api/queues/%2f/{queue}")).call()?;
         let state: Value = answer.body_mut().read_json()?;
-        if let Some(waiting @ 1..) = state["messages_dlx"].as_u64() {
-            return Ok(waiting);
+        let told = state[number].as_u64();
+        if told == Some(expected) {
+            return Ok(());
         }
-        ensure!(Instant::now() < deadline, "no letter waits in {queue} after 30 s");
+        ensure!(Instant::now() < deadline, "{queue} has {told:?} {number} after 30 s");
         sleep(Duration::from_millis(200)).await;
     }
 }
@@ -104,7 +108,8 @@ async fn refuse(channel: &Channel, queue: &str) -> Result<()> {
 
 /// An order that says which queue it was in.
 async fn publish(channel: &Channel, queue: &str) -> Result<()> {
-    let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+    let options = BasicPublishOptions::default();
+    let lasting = BasicProperties::default().with_delivery_mode(2); // its letter is as lasting
     let data = format!("order of {queue}");
     let data = data.as_bytes();
     let confirm = async {

@@ -55,7 +55,8 @@ async fn main() -> Result<()> {
     // ANCHOR_END: delayed
     println!("{QUEUE}: pauses of {PAUSE} ms times the failures");
 
-    let (options, lasting) = (BasicPublishOptions::default(), BasicProperties::default());
+    let options = BasicPublishOptions::default();
+    let lasting = BasicProperties::default().with_delivery_mode(2);
     let confirm = async {
         channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", lasting).await?.await
     };

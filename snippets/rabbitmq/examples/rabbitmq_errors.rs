@@ -72,10 +72,8 @@ async fn main() -> Result<()> {
     );
 
     let c = open().await?;
-    c.basic_qos(1, BasicQosOptions { global: true }).await?;
-    let passive = QueueDeclareOptions { passive: true, ..durable() };
-    let used = c.queue_declare(QUEUE.into(), passive, FieldTable::default()).await;
-    report("prefetch for the whole channel, then any call", used);
+    let global = BasicQosOptions { global: true };
+    report("prefetch for the whole channel", c.basic_qos(1, global).await);
 
     let c = open().await?;
     let (kind, options) = (ExchangeKind::Direct, ExchangeDeclareOptions::default());

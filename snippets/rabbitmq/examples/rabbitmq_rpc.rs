@@ -114,7 +114,9 @@ async fn serve(channel: Channel) -> Result<()> {
         let id = request.properties.correlation_id().clone().context("no correlation id")?;
         let properties = BasicProperties::default().with_correlation_id(id);
         let options = BasicPublishOptions::default();
-        channel.basic_publish("".into(), reply_to, options, price.as_bytes(), properties).await?;
+        let data = price.as_bytes();
+        let sent = channel.basic_publish("".into(), reply_to, options, data, properties);
+        timeout(Duration::from_secs(10), sent).await.context("the reply was not written")??;
         request.ack(BasicAckOptions::default()).await?;
     }
 }

@@ -22,6 +22,7 @@ const QUEUES: [&str; 4] = [
     "rabbitmq-temporary-queues.auto-delete-unused",
     "rabbitmq-temporary-queues.expires",
 ];
+const QUORUM: &str = "rabbitmq-temporary-queues.quorum";
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
@@ -71,6 +72,21 @@ async fn main() -> Result<()> {
     println!("nobody uses it: {expires} {}", gone(&connection, expires).await?);
     let kept = if exists(&connection, unused).await? { "is still there" } else { "is gone" };
     println!("never had a consumer: {unused} {kept}");
+    for (property, options) in [
+        ("exclusive", QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::durable() }),
+        (
+            "auto-delete",
+            QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::durable() },
+        ),
+    ] {
+        let asking = connection.create_channel().await?;
+        let mut quorum = FieldTable::default();
+        quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        match asking.queue_declare(QUORUM.into(), options, quorum).await {
+            Ok(_) => println!("a quorum queue, {property}: accepted"),
+            Err(error) => println!("a quorum queue, {property}:\n  {error}"),
+        }
+    }
     clean_up(&channel).await?;
     let closed = connection.close(200, "done".into()).await;
     closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
@@ -101,7 +117,7 @@ async fn exists(connection: &Connection, queue: &str) -> Result<bool> {
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {
-    for queue in QUEUES {
+    for queue in QUEUES.into_iter().chain([QUORUM]) {
         channel.queue_delete(queue.into(), Default::default()).await?;
     }
     Ok(())
