@@ -208,6 +208,15 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             }
             Ok(())
         }),
+        // Of the many pages the reader sees those of the part that he is in.
+        element!("#nav details[data-pages]", |part| {
+            let pages = part.get_attribute("data-pages").unwrap_or_default();
+            if place.address.starts_with(&pages) {
+                part.set_attribute("open", "")?;
+            }
+            part.remove_attribute("data-pages");
+            Ok(())
+        }),
         element!("#nav a", |link| {
             let current = format!("{to_root}{}", place.address);
             if link.get_attribute("href").as_deref() == Some(&current) {
