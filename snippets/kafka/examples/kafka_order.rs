@@ -73,8 +73,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
         println!("{service}: {}", serve(config, service, ORDERS, &producer).await?.join(", "));
     }
     println!("set aside: {}", serve(config, "audit", DEAD, &producer).await?.join(", "));
+    send(&producer, ORDERS, "order 20").await?;
     let history = serve(config, "fraud", ORDERS, &producer).await?;
-    println!("fraud check, joining late: {}", history.join(", "));
+    println!("fraud check, joining before order 20: {}", history.join(", "));
     Ok(())
 }
 
