@@ -122,10 +122,9 @@ async fn serve(connection: &Connection, service: &str, orders: usize) -> Result<
 // ANCHOR_END: parts
 
 fn attempt(message: &Delivery) -> u32 {
-    let headers = message.properties.headers().as_ref();
-    let failed = headers.and_then(|headers| headers.inner().get("x-delivery-count"));
-    let failed = failed.and_then(AMQPValue::as_long_long_int).unwrap_or(0);
-    1 + u32::try_from(failed).unwrap_or(0)
+    let set = message.properties.headers().as_ref();
+    let failed = set.and_then(|set| set.inner().get("x-delivery-count")?.as_long_long_int());
+    1 + u32::try_from(failed.unwrap_or(0)).unwrap_or(0)
 }
 
 /// What a service does with an order: it fails as it would on a bad day. `attempt` counts from 1.
@@ -139,10 +138,9 @@ fn handle(service: &str, order: &str, attempt: u32) -> Result<(), &'static str> 
 
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
     let lasting = BasicProperties::default().with_delivery_mode(2);
-    let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
-    let confirm = async {
-        channel.basic_publish(ORDERS.into(), "".into(), options, data, lasting).await?.await
-    };
+    let (set, data) = (BasicPublishOptions::default(), order.as_bytes());
+    let confirm =
+        async { channel.basic_publish(ORDERS.into(), "".into(), set, data, lasting).await?.await };
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
     ensure!(answer.is_ack(), "RabbitMQ refused {order}");
     Ok(())

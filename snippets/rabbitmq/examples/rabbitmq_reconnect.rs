@@ -67,8 +67,7 @@ async fn main() -> Result<()> {
     timeout(LIMIT * 9, both).await.context("not done within 90 s")?;
     // ANCHOR_END: by_hand
     println!("closed {closed} times, confirmed: {confirmed}\nof these read: {}", read.len());
-    let channel = connect(&uri).await?.create_channel().await?;
-    clean_up(&channel).await
+    clean_up(&connect(&uri).await?.create_channel().await?).await
 }
 
 /// Says what went wrong and waits a little; longer each time, in production.
