@@ -272,6 +272,11 @@ fn the_site_holds_only_what_its_pages_use() {
     assert!(page.contains(current));
     let index = book.read("target/site/index.html");
     assert!(index.contains("<a href=\"index.html\" aria-current=\"page\">Introduction</a>"));
+    // The part that the reader is in stands open, and no other.
+    assert!(page.contains("<details open=\"\"><summary class=\"kafka sq\">Kafka</summary>"));
+    let navigation = |html: &str| html[..html.find("</nav>").unwrap_or(0)].to_owned();
+    assert_eq!(navigation(&page).matches("<details open").count(), 1);
+    assert_eq!(navigation(&index).matches("<details open").count(), 0);
 }
 
 #[test]
