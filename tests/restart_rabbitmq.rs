@@ -161,9 +161,11 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
 
     sandbox.rabbitmqctl(&["set_vm_memory_high_watermark", "0"])?;
     let deadline = Instant::now() + LIMIT;
+    let mut published = 1; // the one whose writing does not end
     // A connection is blocked when it publishes. From then on even writing a message does not end.
     while let Ok(written) = timeout(Duration::from_secs(3), publish(&channel, PERSISTENT)).await {
         written?;
+        published += 1;
         ensure!(Instant::now() < deadline, "not blocked within 30 s");
         sleep(Duration::from_millis(50)).await;
     }
@@ -190,5 +192,11 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
         .await
         .context("no confirm within 30 s of the alarm's end")??;
     ensure!(answer.is_ack(), "refused");
+    published += 1;
+    let arrived = count(&channel, "classic").await?;
+    ensure!(
+        arrived == published,
+        "{arrived} of {published}: what was given up is sent when the alarm ends"
+    );
     Ok(())
 }
