@@ -5,7 +5,11 @@
 //!
 //! Run: `cargo run --example kafka_trace`
 
-use std::{collections::HashMap, env, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    env,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use opentelemetry::{
@@ -69,7 +73,10 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
     let billing = cause(config, TOPICS[0], &tracer, "bill order", &placing).await?;
     send(&producer, TOPICS[1], "invoice 17", &billing).await?;
-    cause(config, TOPICS[1], &tracer, "archive invoice", &billing).await?;
+    let archiving = cause(config, TOPICS[1], &tracer, "archive invoice", &billing).await?;
+    let spans = [placing, billing, archiving];
+    let traces: HashSet<_> = spans.iter().map(|t| t.span().span_context().trace_id()).collect();
+    println!("{} spans, traces: {}", spans.len(), traces.len());
     Ok(())
 }
 

@@ -5,7 +5,11 @@
 //!
 //! Run: `cargo run --example rabbitmq_trace`
 
-use std::{collections::HashMap, env, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    env,
+    time::Duration,
+};
 
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
@@ -62,7 +66,10 @@ async fn main() -> Result<()> {
     publish(&channel, ORDERS, "order 17", &placing).await?;
     let billing = cause(&channel, ORDERS, &tracer, "bill order", &placing).await?;
     publish(&channel, INVOICES, "invoice 17", &billing).await?;
-    cause(&channel, INVOICES, &tracer, "archive invoice", &billing).await?;
+    let archiving = cause(&channel, INVOICES, &tracer, "archive invoice", &billing).await?;
+    let spans = [placing, billing, archiving];
+    let traces: HashSet<_> = spans.iter().map(|t| t.span().span_context().trace_id()).collect();
+    println!("{} spans, traces: {}", spans.len(), traces.len());
 
     for queue in [ORDERS, INVOICES] {
         channel.queue_delete(queue.into(), Default::default()).await?;
