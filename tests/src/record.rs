@@ -93,7 +93,9 @@ fn content(root: &Path, example: &Example, brokers: &Brokers) -> Result<String> 
 
 /// The name and version of a broker that runs.
 fn version(broker: Broker, brokers: &Brokers) -> Result<&str> {
-    let version = brokers.sandbox().and_then(|sandbox| sandbox.version(broker));
+    let version = brokers
+        .sandbox()
+        .and_then(|sandbox| sandbox.version(broker));
     version.with_context(|| format!("{broker:?} did not say its version; record with the sandbox"))
 }
 
