@@ -10,7 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer, config::Config};
+use mdbook_driver::{
+    MDBook,
+    book::{Book, BookItem},
+    builtin_renderers::MarkdownRenderer,
+    config::Config,
+};
 use mdbook_html::HtmlHandlebars;
 
 use crate::{
@@ -18,7 +23,7 @@ use crate::{
     errors::{Problem, Problems, cut, line_of},
     finish,
     preprocess::Guide,
-    settings, summary,
+    settings, summary, twins,
 };
 
 /// A site that was built.
@@ -100,15 +105,21 @@ pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let config = settings::load(root)?;
     let mut book = load(root, config)?;
     book.with_preprocessor(Guide::default());
-    let (expanded, complaints) =
-        complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
-    let (expanded, _) = expanded?;
-    Problems::check(complained(&book, complaints))?;
+    let expanded = as_markdown(&book)?;
     let chapters = expanded.iter().filter_map(|item| match item {
         BookItem::Chapter(chapter) => Some((chapter.source_path.clone()?, chapter.content.clone())),
         _ => None,
     });
     Ok(chapters.collect())
+}
+
+/// The book with its pages as plain Markdown.
+fn as_markdown(book: &MDBook) -> Result<Book> {
+    let (expanded, complaints) =
+        complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
+    let (expanded, _) = expanded?;
+    Problems::check(complained(book, complaints))?;
+    Ok(expanded)
 }
 
 /// Builds the site into `folder`, with live reload from the path `live` of the same host.
@@ -124,8 +135,10 @@ pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<B
     let (rendered, complaints) = complaints::during(|| book.execute_build_process(&renderer));
     rendered?;
     Problems::check(complained(&book, complaints))?;
+    let markdown = as_markdown(&book)?;
     let facts = facts.borrow();
     finish::finish(&book, folder, &facts)?;
+    twins::write(&book, &markdown, folder, &facts)?;
     Ok(Built {
         pages: facts.len(),
         folder: folder.to_owned(),

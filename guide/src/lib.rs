@@ -23,6 +23,7 @@ mod settings;
 mod site;
 mod styles;
 mod summary;
+mod twins;
 mod watch;
 
 pub use build::expanded_markdown;

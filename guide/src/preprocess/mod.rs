@@ -34,6 +34,8 @@ use crate::{
     site::{Page, Site},
 };
 use directive::Directive;
+pub use fences::options;
+pub use head::id_of as heading_id;
 pub use includes::included;
 
 /// What a page is expanded to.
@@ -89,19 +91,29 @@ impl Preprocessor for Guide {
             _ => Format::Markdown,
         };
         let site = Site::survey(&context.root, &context.config, &book)?;
-        let mut problems = site.ledger.problems(&context.root);
-        problems.extend(site.unused_claims());
+        // For skeptic and the Markdown twins a page that lacks its proofs is still a page: only HTML
+        // insists on them.
+        let mut problems = match format {
+            Format::Html => proofs(&site),
+            Format::Markdown => Vec::new(),
+        };
         book.for_each_mut(|item| {
             if let BookItem::Chapter(chapter) = item {
                 problems.extend(self.expand(&site, context, format, chapter));
             }
         });
-        // For skeptic a page that lacks its proofs is still a page: only HTML insists on them.
         if format == Format::Html {
             Problems::check(problems)?;
         }
         Ok(book)
     }
+}
+
+/// What is wrong with the ledger as a whole.
+fn proofs(site: &Site) -> Vec<Problem> {
+    let mut problems = site.ledger.problems(&site.root);
+    problems.extend(site.unused_claims());
+    problems
 }
 
 impl Guide {
@@ -294,7 +306,7 @@ impl<'a> PageContent<'a> {
             "proof" => self.panel(arguments)?,
             "drawing" if !alone && !arguments.contains('|') => {
                 self.draw_once(&[arguments])?;
-                text.push_str(&drawing::inline(self.site, arguments)?);
+                text.push_str(&drawing::inline(self.site, arguments, self.format)?);
                 return Ok(());
             }
             "drawing" => self.figure(directive)?,
