@@ -41,6 +41,16 @@ pub fn inline(markdown: &str) -> String {
     html.strip_suffix("</p>").unwrap_or(html).to_owned()
 }
 
+/// Text as code in Markdown, between more backticks than it holds.
+pub fn code(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let ticks = "`".repeat(longest + 1);
+    let blank = if longest > 0 { " " } else { "" };
+    // mdBook reads the text next and takes the backslash away.
+    let text = text.replace("{{#", "\\{{#");
+    format!("{ticks}{blank}{text}{blank}{ticks}")
+}
+
 /// `1 claim`, `2 claims`.
 pub fn count(n: usize, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
@@ -87,6 +97,12 @@ mod tests {
             "a&#10;&#10;&lt;b&gt; &amp; {&#123;#include x}}"
         );
         assert_eq!(text("{{{"), "{&#123;&#123;");
+    }
+
+    #[test]
+    fn code_holds_backticks() {
+        assert_eq!(code("a"), "`a`");
+        assert_eq!(code("a ``b`` c"), "``` a ``b`` c ```");
     }
 
     #[test]

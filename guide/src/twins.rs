@@ -3,15 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::LazyLock,
 };
 
 use anyhow::{Context, Result};
-use mdbook_driver::{
-    MDBook,
-    book::{Book, BookItem},
-};
+use mdbook_driver::{MDBook, book::BookItem};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use regex::{Captures, Regex};
 
@@ -41,63 +38,51 @@ pub fn address(page: &str) -> String {
     }
 }
 
-/// Writes the twins of a book whose chapters are plain Markdown, and `llms.txt`, into the folder of
-/// the finished site.
+/// Writes the twins, made from the pages as plain Markdown by their files, and `llms.txt` into the
+/// folder of the finished site.
 ///
 /// # Errors
 /// [`Problems`] for links of a twin that lead nowhere, or a file that cannot be written.
-pub fn write(book: &MDBook, markdown: &Book, folder: &Path, facts: &Facts) -> Result<()> {
-    let texts: BTreeMap<String, String> = pages(markdown, facts)
-        .map(|(_, address, text)| (self::address(address), without_html(text)))
-        .collect();
+pub fn write(
+    book: &MDBook,
+    markdown: &[(PathBuf, String)],
+    folder: &Path,
+    facts: &Facts,
+) -> Result<()> {
+    let mut texts = BTreeMap::new();
+    for (source, text) in markdown {
+        texts.insert(address(&slashes(source)), without_html(text));
+    }
     let headings = texts.iter().map(|(address, text)| {
         let headings: BTreeSet<String> = headings(text).collect();
         (address.as_str(), headings)
     });
     let headings: BTreeMap<&str, BTreeSet<String>> = headings.collect();
     let mut problems = Vec::new();
-    for (_, page, _) in pages(markdown, facts) {
-        let twin = address(page);
-        let resolve = |link: &str| resolve(&twin, link, &headings, folder);
-        let (text, wrong) = with_links(&texts[&twin], resolve);
-        let file = book.config.book.src.join(&facts[page].source);
+    for (twin, text) in &texts {
+        let (text, wrong) = with_links(text, |link| resolve(twin, link, &headings, folder));
+        let file = book.config.book.src.join(twin);
         let source = fs::read_to_string(book.root.join(&file)).unwrap_or_default();
         problems.extend(wrong.into_iter().map(|(link, message)| {
             let link = link.split('#').next().unwrap_or_default();
             Problem::new(&file, line_of(&source, link), message)
         }));
-        save(&folder.join(&twin), &text)?;
+        save(&folder.join(twin), &text)?;
     }
     Problems::check(problems)?;
-    save(&folder.join("llms.txt"), &list(book, markdown, facts))
+    save(&folder.join("llms.txt"), &list(book, facts))
 }
 
 fn save(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Name, address and text of the chapters that became pages, in their order.
-fn pages<'a>(
-    book: &'a Book,
-    facts: &'a Facts,
-) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-    book.iter().filter_map(move |item| {
-        let BookItem::Chapter(chapter) = item else {
-            return None;
-        };
-        let address = chapter.source_path.as_ref()?.with_extension("html");
-        let address = address.to_string_lossy().replace('\\', "/");
-        let (address, _) = facts.get_key_value(&address)?;
-        Some((
-            chapter.name.as_str(),
-            address.as_str(),
-            chapter.content.as_str(),
-        ))
-    })
+fn slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
 }
 
 /// The site in one file for programs that read: <https://llmstxt.org>.
-fn list(book: &MDBook, markdown: &Book, facts: &Facts) -> String {
+fn list(book: &MDBook, facts: &Facts) -> String {
     let config = &book.config;
     let site = config.html_config().and_then(|html| html.site_url);
     let site = site
@@ -111,20 +96,20 @@ fn list(book: &MDBook, markdown: &Book, facts: &Facts) -> String {
         config.book.description.as_deref().unwrap_or_default(),
     );
     let mut in_part = false;
-    let mut pages = pages(markdown, facts).peekable();
-    for item in markdown.iter() {
+    for item in book.iter() {
         match item {
             BookItem::PartTitle(title) => {
                 text += &format!("\n## {title}\n\n");
                 in_part = true;
             }
             BookItem::Chapter(chapter) => {
-                let Some((name, page, _)) = pages.next_if(|(name, ..)| *name == chapter.name)
-                else {
+                let Some(source) = &chapter.source_path else {
                     continue;
                 };
                 let start = if in_part { "" } else { "\n" };
-                let (twin, description) = (address(page), &facts[page].description);
+                let (name, twin) = (&chapter.name, slashes(source));
+                let page = facts.get(&slashes(&source.with_extension("html")));
+                let description = page.map_or("", |page| &page.description);
                 text += &format!("{start}- [{name}]({site}{twin}): {description}\n");
             }
             BookItem::Separator => {}

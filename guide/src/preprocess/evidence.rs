@@ -76,7 +76,7 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
     if format == Format::Markdown {
         for (index, claim) in claims.iter().enumerate() {
             let label = claim.kind().label();
-            text += &format!("{}. {label}: {}\n", index + 1, claim.proof());
+            text += &format!("{}. {label}: {}\n", index + 1, proof_markdown(claim));
         }
         return text;
     }
@@ -146,7 +146,37 @@ fn entry_html(site: &Site, page: &Page, claim: &Claim) -> String {
 
 fn entry_markdown(claim: &Claim) -> String {
     let label = claim.kind().label();
-    format!("- {} {label}: {}.\n", claim.claim, claim.proof())
+    format!("- {} {label}: {}.\n", claim.claim, proof_markdown(claim))
+}
+
+fn proof_markdown(claim: &Claim) -> String {
+    let runs = claim.runs.iter().map(run_markdown);
+    let sources = claim.sources.iter().map(source_markdown);
+    runs.chain(sources).collect::<Vec<_>>().join("; ")
+}
+
+fn run_markdown(run: &Run) -> String {
+    let name = markup::code(run.name());
+    match &run.shows {
+        Some(shows) => format!("{name} printed {}", markup::code(shows)),
+        None => format!("test {name}"),
+    }
+}
+
+fn source_markdown(source: &Source) -> String {
+    let name = match source.address() {
+        Some(address) => format!("[{}]({address})", source.name().replace(['[', ']'], "")),
+        None => source.name(),
+    };
+    format!("{name}{}, read {}", publisher(source), source.day())
+}
+
+/// Where a source is, when its address does not say so.
+fn publisher(source: &Source) -> String {
+    match source.at.starts_with("https://") {
+        true => String::new(),
+        false => format!(", {}", source.at),
+    }
 }
 
 fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
@@ -183,10 +213,7 @@ fn source_html(source: &Source) -> String {
         Some(address) => format!(r#"<a href="{}">{name}</a>"#, markup::attribute(&address)),
         None => name,
     };
-    let at = match source.at.starts_with("https://") {
-        true => String::new(),
-        false => format!(", {}", markup::text(&source.at)),
-    };
+    let at = markup::text(&publisher(source));
     format!("{name}{at}, read {}", source.day())
 }
 

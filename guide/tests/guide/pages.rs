@@ -261,10 +261,15 @@ fn the_site_holds_only_what_its_pages_use() {
             "book/theme/script-HASH.js",
             "book/theme/style-HASH.css",
             "evidence.html",
+            "evidence.md",
             "favicon-HASH.svg",
             "index.html",
+            "index.md",
             "kafka/consume.html",
+            "kafka/consume.md",
             "kafka/produce.html",
+            "kafka/produce.md",
+            "llms.txt",
         ]
     );
     let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
@@ -405,6 +410,66 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
     for markup in ["<figure", "<span", "admonish", "ANCHOR", "{{#ev"] {
         assert!(!page.contains(markup), "{markup} in {page}");
     }
+}
+
+#[test]
+fn every_page_has_a_markdown_twin() {
+    let book = Book::new();
+    book.append(
+        "book/index.md",
+        "\n<div class=\"glance\">\n<h3><a href=\"kafka/consume.html#x\">A log</a></h3>{{#drawing line}}<p>It stays.</p>\n</div>\n",
+    );
+    book.append("book/kafka/consume.md", "\n## x\n\nHere.\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    let link = "<link rel=\"alternate\" type=\"text/markdown\" href=\"produce.md\">";
+    assert!(page.contains(link), "{page}");
+    let twin = book.read("target/site/index.md");
+    assert!(twin.starts_with("# Introduction\n\nWhat this small book is for.\n\nGo to [Produce](kafka/produce.md#the-program).\n"));
+    assert!(
+        twin.ends_with(
+            "\n### [A log](kafka/consume.md#x)\n\n*Drawing: A line.*\n\nIt stays.\n"
+        ),
+        "{twin}"
+    );
+    // A panel's address is none in Markdown.
+    let twin = book.read("target/site/kafka/consume.md");
+    assert!(twin.contains("[its program](produce.md).\n"), "{twin}");
+    let twin = book.read("target/site/kafka/produce.md");
+    assert!(twin.contains("```sh\ncargo run --example kafka_one\n```\n\n```text\narrived"));
+    let sources = twin.split("## Sources\n\n").nth(1).unwrap();
+    assert_eq!(
+        sources,
+        "1. Source: [Design | notes (4.4)](https://example.org/design), read 23 November 2026\n\
+         2. Run: `kafka_one` printed `arrived <script>alert(1)</script>`\n\
+         3. Run and source: test `a_test_of_the_fixture`; A book, A Publisher, read 24 November 2026\n\
+         4. Run: `kafka_list` printed `kafka-one.orders`\n"
+    );
+}
+
+#[test]
+fn llms_txt_lists_the_twins_with_their_descriptions() {
+    let (book, _) = built();
+    let list = book.read("target/site/llms.txt");
+    assert!(
+        list.starts_with("# Messaging Systems Compared\n\n> Kafka, RabbitMQ, SQS and SNS in Rust:")
+    );
+    let pages = list.split_once("at the page's end.\n").unwrap().1;
+    assert_eq!(
+        pages,
+        "\n- [Introduction](index.md): What this small book is for.\n\n## Kafka\n\n\
+         - [Produce](kafka/produce.md): It's a page with \"everything\" on it.\n\
+         - [Consume](kafka/consume.md): The whole program, and no excerpt.\n\n## Reference\n\n\
+         - [Evidence](evidence.md): Every claim.\n"
+    );
+    book.replace(
+        "book.toml",
+        "[output.html]\n",
+        "[output.html]\nsite-url = \"https://example.org/guide/\"\n",
+    );
+    build(book.root()).unwrap();
+    let list = book.read("target/site/llms.txt");
+    assert!(list.contains("- [Produce](https://example.org/guide/kafka/produce.md): "));
 }
 
 #[test]
