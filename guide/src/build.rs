@@ -152,6 +152,10 @@ fn render_pages(
     rendered?;
     Problems::check(complained(&book, complaints))?;
     let facts = facts.take();
+    for (address, data) in facts.values().flat_map(|page| &page.data) {
+        let file = folder.join(address);
+        fs::write(&file, data).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     finish::finish(&book, folder, &facts)?;
     Ok((book, facts))
 }

@@ -1,6 +1,6 @@
 //! Text as HTML that survives Markdown: escaped, and without a line break.
 
-use pulldown_cmark::{Options, Parser, html};
+use pulldown_cmark::{Event, Options, Parser, html};
 
 /// Escapes text for the inside of an element. A line feed becomes `&#10;`, so that an empty line
 /// of a program does not end the HTML block; `{{` is hidden from mdBook's own directives.
@@ -49,6 +49,16 @@ pub fn code(text: &str) -> String {
     // mdBook reads the text next and takes the backslash away.
     let text = text.replace("{{#", "\\{{#");
     format!("{ticks}{blank}{text}{blank}{ticks}")
+}
+
+/// Inline Markdown without its marks: the words alone.
+pub fn plain(markdown: &str) -> String {
+    let words = Parser::new(markdown).filter_map(|event| match event {
+        Event::Text(text) | Event::Code(text) => Some(text.into_string()),
+        Event::SoftBreak => Some(" ".to_owned()),
+        _ => None,
+    });
+    words.collect()
 }
 
 /// `1 claim`, `2 claims`.

@@ -13,9 +13,10 @@ use mdbook_driver::{
 
 use crate::{
     cargo_add::Dependencies,
-    errors::{Problem, line_at},
+    errors::{Problem, Problems, line_at},
     examples::System,
     ledger::{Claim, Ledger, Part},
+    matrix::Matrix,
     preprocess::scan::{self, Scan},
     settings,
 };
@@ -50,6 +51,8 @@ pub struct Page {
     pub scan: Scan,
     /// The ids of the claims that it makes.
     claims: BTreeSet<String>,
+    /// The table that it shows, if it shows one.
+    pub matrix: Option<Matrix>,
     /// The names of the programs that it shows.
     pub programs: BTreeSet<String>,
 }
@@ -58,14 +61,19 @@ impl Site {
     /// Surveys the pages of a book as they were read, and reads its ledger.
     ///
     /// # Errors
-    /// When the workspace's manifest or a file of the ledger cannot be read.
+    /// When the workspace's manifest, a file of the ledger or a matrix cannot be read.
     pub fn survey(root: &Path, config: &Config, book: &Book) -> Result<Self> {
         let folder = root.join(&config.book.src);
         let ledger = Ledger::load(root, &folder)?;
+        let mut pages = pages(book);
+        for page in &mut pages {
+            page.read_matrix(root, &config.book.src)
+                .map_err(Problems::from)?;
+        }
         Ok(Self {
             root: root.to_owned(),
             source: config.book.src.clone(),
-            pages: pages(book),
+            pages,
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
@@ -137,6 +145,18 @@ impl Site {
 }
 
 impl Page {
+    fn read_matrix(&mut self, root: &Path, source: &Path) -> Result<(), Problem> {
+        if self.scan.directives.iter().any(|d| d.name == "matrix") {
+            let file = source.join(&self.source).with_extension("toml");
+            let matrix = Matrix::load(root, &file)?;
+            let statements = matrix.statements();
+            self.claims
+                .extend(statements.map(|s| s.ev.get_ref().clone()));
+            self.matrix = Some(matrix);
+        }
+        Ok(())
+    }
+
     /// Its address relative to the site's root: `kafka/produce.html`.
     pub fn address(&self) -> String {
         let path = self.source.with_extension("html");
@@ -198,6 +218,7 @@ fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
     Some(Page {
         claims: arguments("ev").collect(),
         programs: arguments("proof").filter_map(program).collect(),
+        matrix: None,
         source,
         name: chapter.name.clone(),
         part,

@@ -8,6 +8,7 @@ mod evidence;
 mod fences;
 mod head;
 mod includes;
+mod matrix;
 mod proof;
 pub mod scan;
 
@@ -60,6 +61,8 @@ pub struct PageFacts {
     pub programs: BTreeSet<String>,
     /// When and with what its programs last ran; empty without programs.
     pub versions: String,
+    /// Files with data of the page, by their addresses.
+    pub data: BTreeMap<String, String>,
     /// Whether it is the first of the book, which mdBook writes to `index.html` as well.
     pub is_first: bool,
 }
@@ -164,6 +167,7 @@ pub struct PageContent<'a> {
     /// The drawings so far.
     drawings: Vec<String>,
     description: String,
+    data: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -178,6 +182,7 @@ impl<'a> PageContent<'a> {
             shown: Vec::new(),
             drawings: Vec::new(),
             description: String::new(),
+            data: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -310,6 +315,7 @@ impl<'a> PageContent<'a> {
                 return Ok(());
             }
             "drawing" => self.figure(directive)?,
+            "matrix" => self.matrix()?,
             _ => evidence::ledger(self.site, self.page, self.format),
         };
         if !alone {
@@ -335,6 +341,23 @@ impl<'a> PageContent<'a> {
         });
         evidence::push_mark(text, index + 1, claim, self.format);
         Ok(())
+    }
+
+    fn matrix(&mut self) -> Result<String, String> {
+        let page = self.page;
+        let matrix = page.matrix.as_ref().ok_or("the matrix was not read")?;
+        if self.format == Format::Html {
+            for (extension, data) in [
+                ("csv", matrix.csv(&self.site.ledger)),
+                ("json", matrix.json(&self.site.ledger)),
+            ] {
+                let address = page.source.with_extension(extension);
+                let address = address.to_string_lossy().replace('\\', "/");
+                self.data
+                    .insert(address, data.map_err(|e| format!("{e:#}"))?);
+            }
+        }
+        Ok(matrix::expand(self, matrix))
     }
 
     fn panel(&mut self, arguments: &str) -> Result<String, String> {
@@ -387,6 +410,7 @@ impl<'a> PageContent<'a> {
             system: self.page.system(),
             programs: self.page.programs.clone(),
             versions: versions(&self.shown),
+            data: self.data.clone(),
             is_first: self
                 .site
                 .pages

@@ -427,9 +427,7 @@ fn every_page_has_a_markdown_twin() {
     let twin = book.read("target/site/index.md");
     assert!(twin.starts_with("# Introduction\n\nWhat this small book is for.\n\nGo to [Produce](kafka/produce.md#the-program).\n"));
     assert!(
-        twin.ends_with(
-            "\n### [A log](kafka/consume.md#x)\n\n*Drawing: A line.*\n\nIt stays.\n"
-        ),
+        twin.ends_with("\n### [A log](kafka/consume.md#x)\n\n*Drawing: A line.*\n\nIt stays.\n"),
         "{twin}"
     );
     // A panel's address is none in Markdown.
@@ -478,4 +476,127 @@ fn a_program_without_a_recording_is_still_compiled() {
     book.remove("snippets/kafka/output/kafka_one.txt");
     let chapters = expanded_markdown(book.root()).unwrap();
     assert!(chapters[1].1.contains("```rust,no_run\n//! Not lapin"));
+}
+
+/// A book with a page that shows a matrix.
+fn with_matrix() -> Book {
+    let book = Book::new();
+    book.append("book/SUMMARY.md", "- [Matrix](compare/matrix.md)\n");
+    book.write(
+        "book/compare/matrix.md",
+        "# Matrix\n<!-- description: Four systems. -->\n\n{{#matrix}}\n",
+    );
+    book.write(
+        "book/compare/matrix.toml",
+        "[[group]]\nname = \"What it does\"\n\n[[group.row]]\nid = \"model\"\nname = \"Model\"\n\
+         kafka = [{ text = \"A `log`\", ev = \"kafka-read\" }, { text = \"it \\\"stays\\\"\", ev = \"kafka-arrives\" }]\n\
+         rabbitmq = [{ text = \"R\", ev = \"kafka-tested\" }]\n\
+         sqs = [{ text = \"Q\", ev = \"kafka-read\" }]\n\
+         sns = [{ text = \"N\", ev = \"kafka-read\" }]\n",
+    );
+    book
+}
+
+#[test]
+fn a_matrix_is_a_table_with_marks_and_columns_to_choose() {
+    let book = with_matrix();
+    build(book.root()).unwrap();
+    let page = book.read("target/site/compare/matrix.html");
+    let row = between(&page, "<tr id=\"row-model\">", "</tr>").replace('\n', "");
+    let mark = |kind: &str, id: &str, n: u8, label: &str, word: &str| {
+        format!(
+            "\u{a0}<a class=\"ev {kind}\" href=\"#e-{id}\" data-n=\"{n}\" aria-label=\"{label}\">{word}</a></span>"
+        )
+    };
+    let read = "From a source: Design | notes (4.4), read 23 November 2026";
+    assert_eq!(
+        row,
+        format!(
+            "<tr id=\"row-model\"><th scope=\"row\">Model</th><td class=\"kafka\" data-s=\"Kafka\">A <code>log</code>\
+             <span class=\"nw\">{}; it “stays”<span class=\"nw\">{}</td>\
+             <td class=\"rabbitmq\" data-s=\"RabbitMQ\"><span class=\"nw\">R{}</td>\
+             <td class=\"sqs\" data-s=\"SQS\"><span class=\"nw\">Q{}</td>\
+             <td class=\"sns\" data-s=\"SNS\"><span class=\"nw\">N{}</td></tr>",
+            mark("source", "kafka-read", 1, read, "source"),
+            mark(
+                "run",
+                "kafka-arrives",
+                2,
+                "Proven by a run: kafka_one: arrived &lt;script&gt;alert(1)&lt;/script&gt;",
+                "run"
+            ),
+            mark(
+                "both",
+                "kafka-tested",
+                3,
+                "Proven by a run + source: a_test_of_the_fixture; A book, read 24 November 2026",
+                "run + source"
+            ),
+            mark("source", "kafka-read", 1, read, "source"),
+            mark("source", "kafka-read", 1, read, "source"),
+        )
+    );
+    assert!(page.contains("<label class=\"sns\"><input type=\"checkbox\" id=\"s-sns\" checked"));
+    assert!(page.contains("<th scope=\"rowgroup\" colspan=\"5\">What it does</th>"));
+    let twin = book.read("target/site/compare/matrix.md");
+    assert!(
+        twin.contains("| Model | A `log` [source 1]; it \"stays\" [run 2] | R [run + source 3] |"),
+        "{twin}"
+    );
+    assert!(twin.contains("[CSV](matrix.csv), [JSON](matrix.json)"));
+}
+
+#[test]
+fn the_data_of_a_matrix_can_be_downloaded_with_its_proofs() {
+    let book = with_matrix();
+    build(book.root()).unwrap();
+    let csv = book.read("target/site/compare/matrix.csv");
+    let lines: Vec<_> = csv.lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert_eq!(
+        lines[0],
+        "group,id,row,system,statement,claim,proven by,proof"
+    );
+    assert_eq!(
+        lines[2],
+        "What it does,model,Model,kafka,\"it \"\"stays\"\"\",kafka-arrives,run,kafka_one: arrived \
+         <script>alert(1)</script>"
+    );
+    let json = book.read("target/site/compare/matrix.json");
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows[0]["id"], "model");
+    let statement = &rows[0]["rabbitmq"][0];
+    assert_eq!(statement["claim"], "kafka-tested");
+    assert_eq!(statement["proven_by"], "both");
+    assert_eq!(statement["runs"][0]["program"], "a_test_of_the_fixture");
+    assert_eq!(statement["sources"][0]["read"], "2026-11-24");
+    assert_eq!(rows[0]["kafka"][0]["text"], "A log");
+    // What the data are made from is no part of the site.
+    assert!(!book.exists("target/site/compare/matrix.toml"));
+}
+
+#[test]
+fn a_matrix_without_a_proof_or_a_cell_is_no_site() {
+    let said = |from: &str, to: &str| {
+        let book = with_matrix();
+        book.replace("book/compare/matrix.toml", from, to);
+        build(book.root()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        said("ev = \"kafka-tested\"", "ev = \"kafka-testd\""),
+        "book/compare/matrix.toml:8: unknown claim `kafka-testd`; add [kafka-testd] to a file of book/evidence or \
+         correct the id"
+    );
+    assert_eq!(
+        said("sns = [{ text = \"N\", ev = \"kafka-read\" }]\n", ""),
+        "book/compare/matrix.toml:4: missing field `sns`; correct it"
+    );
+    assert_eq!(
+        said("[{ text = \"Q\", ev = \"kafka-read\" }]", "[]"),
+        "book/compare/matrix.toml:9: the row `model` says nothing of sqs; fill its cell in"
+    );
+    assert_eq!(
+        said("text = \"R\"", "text = \"\""),
+        "book/compare/matrix.toml:8: a statement without words; write them"
+    );
 }
