@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use jiff::{ZonedDateTime, civil::Date};
 use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer, config::Config};
 use mdbook_html::HtmlHandlebars;
 
@@ -19,7 +20,9 @@ use crate::{
     errors::{Problem, Problems, cut, line_of},
     finish,
     preprocess::{Guide, PageFacts},
-    settings, summary, twins,
+    settings,
+    site::Site,
+    summary, twins,
 };
 
 /// A site that was built.
@@ -52,6 +55,14 @@ impl fmt::Display for Built {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
+    build_on(root, today())
+}
+
+/// Builds the site as it would be on a day: it says which sources were read too long before.
+///
+/// # Errors
+/// [`Problems`] of the book, or what went wrong with a file.
+pub fn build_on(root: &Path, today: Date) -> Result<Built> {
     let target = root.join("target");
     // Of two builds at once the second waits: they use the same folders.
     let _lock = lock(&target)?;
@@ -60,7 +71,7 @@ pub fn build(root: &Path) -> Result<Built> {
         target.join("site"),
         target.join("site.old"),
     );
-    let mut built = render(root, &fresh, None).inspect_err(|_| remove(&fresh))?;
+    let mut built = render(root, &fresh, None, today).inspect_err(|_| remove(&fresh))?;
     remove(&old);
     if site.exists() {
         fs::rename(&site, &old).context("cannot move the old target/site away")?;
@@ -89,7 +100,7 @@ fn lock(target: &Path) -> Result<File> {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
-    render(root, &std::path::absolute(folder)?, None)
+    render(root, &std::path::absolute(folder)?, None, today())
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
@@ -98,9 +109,13 @@ pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
 /// # Errors
 /// [`Problems`] when `book.toml`, the summary or an include is wrong.
 pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    markdown_on(root, today())
+}
+
+fn markdown_on(root: &Path, today: Date) -> Result<Vec<(PathBuf, String)>> {
     let config = settings::load(root)?;
     let mut book = load(root, config)?;
-    book.with_preprocessor(Guide::default());
+    book.with_preprocessor(Guide::new(today));
     let (expanded, complaints) =
         complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
     let (expanded, _) = expanded?;
@@ -113,12 +128,12 @@ pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// Builds the site into `folder`, with live reload from the path `live` of the same host.
-pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<Built> {
+pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>, today: Date) -> Result<Built> {
     let start = Instant::now();
     // The Markdown takes a quarter as long as the pages: a second core makes it meanwhile.
     let (pages, markdown) = thread::scope(|scope| {
-        let markdown = scope.spawn(|| expanded_markdown(root));
-        (render_pages(root, folder, live), markdown.join())
+        let markdown = scope.spawn(|| markdown_on(root, today));
+        (render_pages(root, folder, live, today), markdown.join())
     });
     let (book, facts) = pages?;
     let markdown = markdown.map_err(|_| anyhow!("a thread that expanded the pages panicked"))?;
@@ -140,11 +155,12 @@ fn render_pages(
     root: &Path,
     folder: &Path,
     live: Option<&str>,
+    today: Date,
 ) -> Result<(MDBook, BTreeMap<String, PageFacts>)> {
     let mut config = settings::load(root)?;
     for_html_only(&mut config, folder, live)?;
     let mut book = load(root, config)?;
-    let guide = Guide::default();
+    let guide = Guide::new(today);
     let facts = guide.facts();
     book.with_preprocessor(guide);
     let renderer = HtmlHandlebars::new();
@@ -158,6 +174,20 @@ fn render_pages(
     }
     finish::finish(&book, folder, &facts)?;
     Ok((book, facts))
+}
+
+/// The day of this machine.
+pub fn today() -> Date {
+    ZonedDateTime::now().date()
+}
+
+/// The site as the files describe it, without its pages being rendered.
+///
+/// # Errors
+/// [`Problems`] when `book.toml`, the summary or the ledger is wrong.
+pub(crate) fn survey(root: &Path, today: Date) -> Result<Site> {
+    let book = load(root, settings::load(root)?)?;
+    Site::survey(&book.root, &book.config, &book.book, today)
 }
 
 fn load(root: &Path, config: Config) -> Result<MDBook> {

@@ -22,6 +22,7 @@ mod preprocess;
 mod serve;
 mod settings;
 mod site;
+mod stale;
 mod styles;
 mod summary;
 mod twins;

@@ -1,5 +1,7 @@
 //! Text as HTML that survives Markdown: escaped, and without a line break.
 
+use std::path::Path;
+
 use pulldown_cmark::{Event, Options, Parser, html};
 
 /// Escapes text for the inside of an element. A line feed becomes `&#10;`, so that an empty line
@@ -59,6 +61,11 @@ pub fn plain(markdown: &str) -> String {
         _ => None,
     });
     words.collect()
+}
+
+/// A path as addresses write it.
+pub fn slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
 }
 
 /// `1 claim`, `2 claims`.

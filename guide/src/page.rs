@@ -215,7 +215,10 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
         // Of the many pages the reader sees those of the part that he is in.
         element!("#nav details[data-pages]", |part| {
             let pages = part.get_attribute("data-pages").unwrap_or_default();
-            if place.address.starts_with(&pages) {
+            if pages
+                .split(' ')
+                .any(|start| place.address.starts_with(start))
+            {
                 part.set_attribute("open", "")?;
             }
             part.remove_attribute("data-pages");

@@ -1,21 +1,23 @@
 //! The book as a whole: its pages, its claims, and which page uses what.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
+use jiff::civil;
 use mdbook_driver::{
     book::{Book, BookItem, Chapter},
     config::Config,
 };
+use toml::value::Date;
 
 use crate::{
     cargo_add::Dependencies,
     errors::{Problem, Problems, line_at},
-    examples::System,
-    ledger::{Claim, Ledger, Part},
+    examples::{Example, Record, System},
+    ledger::{Claim, Ledger, Part, Run},
     matrix::Matrix,
     preprocess::scan::{self, Scan},
     settings,
@@ -35,6 +37,10 @@ pub struct Site {
     pub dependencies: Dependencies,
     /// The address of the repository, when it is set.
     pub repository: Option<String>,
+    /// The day that counts as today.
+    pub today: civil::Date,
+    /// The records of the runs that claims rest on, by the names of the programs.
+    records: BTreeMap<String, Record>,
 }
 
 /// A chapter that has a file.
@@ -62,7 +68,7 @@ impl Site {
     ///
     /// # Errors
     /// When the workspace's manifest, a file of the ledger or a matrix cannot be read.
-    pub fn survey(root: &Path, config: &Config, book: &Book) -> Result<Self> {
+    pub fn survey(root: &Path, config: &Config, book: &Book, today: civil::Date) -> Result<Self> {
         let folder = root.join(&config.book.src);
         let ledger = Ledger::load(root, &folder)?;
         let mut pages = pages(book);
@@ -74,6 +80,8 @@ impl Site {
             root: root.to_owned(),
             source: config.book.src.clone(),
             pages,
+            records: records(root, &ledger),
+            today,
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
@@ -99,6 +107,32 @@ impl Site {
             .filter(shows)
             .or_else(|| pages.clone().find(about_a_system))
             .or_else(|| pages.find(shows))
+    }
+
+    /// The page that lists the claims of a part.
+    pub fn page_that_lists(&self, part: &str) -> Option<&Page> {
+        let lists = |page: &&Page| {
+            let mut directives = page.scan.directives.iter();
+            directives.any(|d| d.name == "ledger" && d.arguments == part)
+        };
+        self.pages.iter().find(lists)
+    }
+
+    /// The records of the runs that a claim rests on.
+    pub fn records_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a Record> {
+        let runs = claim.runs.iter().filter_map(Run::recorded);
+        runs.filter_map(|name| self.records.get(name))
+    }
+
+    /// The day on which a claim was last seen to be true: the newest of its runs and sources. A test
+    /// has no day.
+    pub fn checked(&self, claim: &Claim) -> Option<Date> {
+        let runs = self
+            .records_of(claim)
+            .filter_map(|record| record.day().ok());
+        let sources = claim.sources.iter().filter_map(|source| source.read.date);
+        let days = runs.chain(sources);
+        days.max_by_key(|day| (day.year, day.month, day.day))
     }
 
     /// The pages that use a claim.
@@ -142,6 +176,16 @@ impl Site {
         };
         unused.map(problem).collect()
     }
+}
+
+fn records(root: &Path, ledger: &Ledger) -> BTreeMap<String, Record> {
+    let runs = ledger.claims().flat_map(|claim| &claim.runs);
+    let names: BTreeSet<&str> = runs.filter_map(Run::recorded).collect();
+    let record = |name: &str| {
+        let example = Example::find(root, name).ok()?;
+        Some((name.to_owned(), example.recording(root).ok()?.record))
+    };
+    names.into_iter().filter_map(record).collect()
 }
 
 impl Page {

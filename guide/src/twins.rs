@@ -14,7 +14,7 @@ use regex::{Captures, Regex};
 
 use crate::{
     errors::{Problem, Problems, line_of},
-    links,
+    links, markup,
     preprocess::{PageFacts, heading_id, options},
 };
 
@@ -51,7 +51,7 @@ pub fn write(
 ) -> Result<()> {
     let mut texts = BTreeMap::new();
     for (source, text) in markdown {
-        texts.insert(address(&slashes(source)), without_html(text));
+        texts.insert(address(&markup::slashes(source)), without_html(text));
     }
     let headings = texts.iter().map(|(address, text)| {
         let headings: BTreeSet<String> = headings(text).collect();
@@ -75,10 +75,6 @@ pub fn write(
 
 fn save(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn slashes(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "/")
 }
 
 /// The site in one file for programs that read: <https://llmstxt.org>.
@@ -107,8 +103,8 @@ fn list(book: &MDBook, facts: &Facts) -> String {
                     continue;
                 };
                 let start = if in_part { "" } else { "\n" };
-                let (name, twin) = (&chapter.name, slashes(source));
-                let page = facts.get(&slashes(&source.with_extension("html")));
+                let (name, twin) = (&chapter.name, markup::slashes(source));
+                let page = facts.get(&markup::slashes(&source.with_extension("html")));
                 let description = page.map_or("", |page| &page.description);
                 text += &format!("{start}- [{name}]({site}{twin}): {description}\n");
             }

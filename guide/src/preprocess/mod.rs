@@ -8,6 +8,7 @@ mod evidence;
 mod fences;
 mod head;
 mod includes;
+mod ledger;
 mod matrix;
 mod proof;
 pub mod scan;
@@ -21,6 +22,7 @@ use std::{
 };
 
 use anyhow::Result;
+use jiff::civil::Date;
 use mdbook_driver::{
     book::{Book, BookItem, Chapter},
     config::Config,
@@ -71,12 +73,20 @@ pub struct PageFacts {
 pub type Facts = Rc<RefCell<BTreeMap<String, PageFacts>>>;
 
 /// The preprocessor.
-#[derive(Default)]
 pub struct Guide {
     facts: Facts,
+    today: Date,
 }
 
 impl Guide {
+    /// Expands a book on a day, which decides what is read too long ago.
+    pub fn new(today: Date) -> Self {
+        Self {
+            facts: Facts::default(),
+            today,
+        }
+    }
+
     /// The facts that a run fills in.
     pub fn facts(&self) -> Facts {
         Rc::clone(&self.facts)
@@ -93,7 +103,7 @@ impl Preprocessor for Guide {
             "html" => Format::Html,
             _ => Format::Markdown,
         };
-        let site = Site::survey(&context.root, &context.config, &book)?;
+        let site = Site::survey(&context.root, &context.config, &book, self.today)?;
         // For skeptic and the Markdown twins a page that lacks its proofs is still a page: only HTML
         // insists on them.
         let mut problems = match format {
@@ -194,11 +204,9 @@ impl<'a> PageContent<'a> {
 
     /// The records of every run that the page shows or rests on.
     pub fn records(&self) -> Vec<Record> {
-        let claimed = self
-            .claims
-            .iter()
-            .flat_map(|claim| claim.records(&self.site.root));
-        self.shown.iter().cloned().chain(claimed).collect()
+        let claims = self.claims.iter();
+        let claimed = claims.flat_map(|claim| self.site.records_of(claim));
+        self.shown.iter().chain(claimed).cloned().collect()
     }
 
     fn expand_chapter(&mut self, config: &Config, renderer: &str) -> Option<String> {
@@ -316,7 +324,7 @@ impl<'a> PageContent<'a> {
             }
             "drawing" => self.figure(directive)?,
             "matrix" => self.matrix()?,
-            _ => evidence::ledger(self.site, self.page, self.format),
+            _ => ledger::expand(self, arguments)?,
         };
         if !alone {
             return Err(format!(

@@ -2,9 +2,10 @@
 
 use crate::support::Book;
 use guide::{
-    build::{build, build_into},
+    build::{build, build_into, build_on},
     expanded_markdown,
 };
+use jiff::civil::date;
 
 fn built() -> (Book, String) {
     let book = Book::new();
@@ -34,7 +35,7 @@ fn the_head_names_part_title_lead_and_counts() {
          <h1 id=\"produce\"><a class=\"header\" href=\"#produce\">Produce</a></h1>\
          <p class=\"lead\">It’s a page with “everything” on it.</p>\
          <p class=\"meta\"><span class=\"ev run\">3 claims proven by a run</span> \
-         <span class=\"ev source\">2 read in a source</span> <span>last run 23 November 2026</span></p>\
+         <span class=\"ev source\">2 read in a source</span> <span>last run 23 November 2026 to 25 November 2026</span></p>\
          <nav class=\"onpage\" aria-label=\"On this page\"><span class=\"label\">On this page</span>\
          <ol><li><a href=\"#the-program\">The program</a></li>\
          <li><a href=\"#how-it-works\">How it works</a></li><li><a href=\"#sources\">Sources</a></li>\
@@ -192,18 +193,90 @@ fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
 }
 
 #[test]
-fn the_ledger_lists_every_claim_with_its_proof_and_pages() {
+fn the_overview_counts_the_claims_of_each_part() {
     let (book, _) = built();
     let page = book.read("target/site/evidence.html");
-    assert!(page.contains("4 claims: 3 proven by a run, 2 read in a source."));
-    assert!(page.contains("<h2 id=\"kafka\">"));
-    let entry = between(&page, "<li id=\"kafka-arrives\"", "</li>");
-    assert!(entry.contains("<b>The record arrives.</b>"), "{entry}");
-    assert!(
-        entry.contains("<a href=\"kafka/produce.html#proof-kafka_one\">"),
-        "{entry}"
+    let counted =
+        "4 claims: 2 proven by a run alone, 1 read in a source alone, 1 both, none without either.";
+    assert!(page.contains(counted), "{page}");
+    let row = between(&page, "<tbody>", "</tbody>").replace('\n', "");
+    let numbers = [4, 2, 1, 1]
+        .map(|n| format!("<td class=\"right\">{n}</td>"))
+        .concat();
+    assert_eq!(
+        row,
+        format!(
+            "<tbody><tr><td><a href=\"evidence/kafka.html\">Kafka</a></td>{numbers}</tr></tbody>"
+        )
     );
-    assert!(entry.contains("On <a href=\"kafka/produce.html#e-kafka-arrives\">Produce</a>."));
+}
+
+#[test]
+fn a_part_lists_its_claims_with_proof_day_and_pages() {
+    let book = Book::new();
+    // Recorded before the rest was read.
+    book.replace(
+        "snippets/kafka/transcripts/kafka_list.toml",
+        "recorded = 2026-11-25",
+        "recorded = 2026-10-01",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/evidence/kafka.html");
+    let ids: Vec<_> = page
+        .split("<li id=\"")
+        .skip(1)
+        .map(|li| li.split('"').next().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "kafka-tested",
+            "kafka-arrives",
+            "kafka-read",
+            "kafka-listed"
+        ]
+    );
+    let entry = between(&page, "<li id=\"kafka-arrives\"", "</li>").replace('\n', "");
+    assert_eq!(
+        entry,
+        "<li id=\"kafka-arrives\" class=\"run\"><b>The record arrives.</b> <span class=\"vh\">Run: </span>\
+         <a href=\"../kafka/produce.html#proof-kafka_one\"><code>kafka_one</code></a>: <samp>arrived \
+         &lt;script&gt;alert(1)&lt;/script&gt;</samp>. <span class=\"of\">Checked 23 November 2026. On \
+         <a href=\"../kafka/produce.html#e-kafka-arrives\">Produce</a>.</span></li>"
+    );
+    assert!(
+        page.contains("id=\"by-both\" checked")
+            && page.contains("<span class=\"ev both\">by both, 1</span>")
+    );
+    let twin = book.read("target/site/evidence/kafka.md");
+    assert!(
+        twin.contains("- The record arrives. Run: `kafka_one` printed `arrived <script>alert(1)</script>`. Checked 23 November 2026. On [Produce](../kafka/produce.md).\n"),
+        "{twin}"
+    );
+}
+
+#[test]
+fn a_source_that_was_read_long_ago_says_so() {
+    let book = Book::new();
+    // Read on 23 November 2026: 180 days later it is still fresh.
+    build_on(book.root(), date(2027, 5, 22)).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    assert!(!page.contains("days ago"));
+    build_on(book.root(), date(2027, 5, 23)).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    let old =
+        "read 23 November 2026<span class=\"stale\"> (read more than 180 days ago)</span></li>";
+    assert!(
+        page.contains(old),
+        "{}",
+        between(&page, "<ol class=\"sources\"", "</ol>")
+    );
+    assert_eq!(page.matches("180 days ago").count(), 1);
+    let twin = book.read("target/site/kafka/produce.md");
+    assert!(
+        twin.contains("read 23 November 2026 (read more than 180 days ago)\n"),
+        "{twin}"
+    );
 }
 
 #[test]
@@ -262,6 +335,8 @@ fn the_site_holds_only_what_its_pages_use() {
             "book/theme/style-HASH.css",
             "evidence.html",
             "evidence.md",
+            "evidence/kafka.html",
+            "evidence/kafka.md",
             "favicon-HASH.svg",
             "index.html",
             "index.md",
@@ -310,7 +385,7 @@ fn a_build_elsewhere_leaves_the_site_and_names_its_programs() {
     let site = folder.path().join("site");
     let built = build_into(book.root(), &site).unwrap();
     assert_eq!(built.folder, site);
-    assert_eq!(built.pages, 4);
+    assert_eq!(built.pages, 5);
     assert_eq!(
         built.programs.into_iter().collect::<Vec<_>>(),
         ["kafka_one"]
@@ -392,7 +467,8 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
             "index.md",
             "kafka/produce.md",
             "kafka/consume.md",
-            "evidence.md"
+            "evidence.md",
+            "evidence/kafka.md"
         ]
     );
     let page = &chapters[1].1;
@@ -458,7 +534,8 @@ fn llms_txt_lists_the_twins_with_their_descriptions() {
         "\n- [Introduction](index.md): What this small book is for.\n\n## Kafka\n\n\
          - [Produce](kafka/produce.md): It's a page with \"everything\" on it.\n\
          - [Consume](kafka/consume.md): The whole program, and no excerpt.\n\n## Reference\n\n\
-         - [Evidence](evidence.md): Every claim.\n"
+         - [Evidence](evidence.md): Every claim.\n\
+         - [Evidence: Kafka](evidence/kafka.md): Every claim about Kafka.\n"
     );
     book.replace(
         "book.toml",
