@@ -26,6 +26,7 @@ mod stale;
 mod styles;
 mod summary;
 mod twins;
+pub mod unmarked;
 mod watch;
 
 pub use build::expanded_markdown;

@@ -977,3 +977,42 @@ fn sources_that_should_be_read_again() {
         format!("{old}{newer}")
     );
 }
+
+/// What the check of the prose says.
+fn unmarked(book: &Book) -> Vec<String> {
+    let problems = guide::unmarked::unmarked(book.root()).unwrap();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_fact_without_a_mark() {
+    let book = Book::new();
+    assert_eq!(unmarked(&book), [""; 0]);
+    book.append("book/index.md", "\nIt waits 5 s by default.\n");
+    assert_eq!(
+        unmarked(&book),
+        [
+            "book/index.md:6: a number with a unit without a mark: “It waits 5 s by default.” Add {{#ev ID}} behind \
+             the full stop; or exempt the sentence, with the reason, in book/evidence/exempt.toml"
+        ]
+    );
+    let exempt = |says: &str, why: &str| {
+        format!("[[exempt]]\npage = \"index.md\"\nsays = \"{says}\"\nwhy = \"{why}\"\n")
+    };
+    book.write(
+        "book/evidence/exempt.toml",
+        &exempt("waits 5 s", "an example"),
+    );
+    assert_eq!(unmarked(&book), [""; 0]);
+    // The list of exemptions is no part of the ledger.
+    assert!(build(&book).status.success());
+    let two = exempt("waits 5 s", "") + &exempt("waits 6 s", "an example");
+    book.write("book/evidence/exempt.toml", &two);
+    assert_eq!(
+        unmarked(&book),
+        [
+            "book/evidence/exempt.toml:2: an exemption without a reason; write `why`",
+            "book/evidence/exempt.toml:6: no unmarked fact says “waits 6 s” any more; remove the entry"
+        ]
+    );
+}
