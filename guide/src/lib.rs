@@ -15,14 +15,18 @@ mod highlight;
 pub mod ledger;
 mod links;
 mod markup;
+mod matrix;
 mod page;
 mod port;
 mod preprocess;
 mod serve;
 mod settings;
 mod site;
+mod stale;
 mod styles;
 mod summary;
+mod twins;
+pub mod unmarked;
 mod watch;
 
 pub use build::expanded_markdown;
