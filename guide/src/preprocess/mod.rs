@@ -4,6 +4,7 @@
 mod admonish_bridge;
 mod directive;
 mod drawing;
+mod error_index;
 mod evidence;
 mod fences;
 mod head;
@@ -324,6 +325,7 @@ impl<'a> PageContent<'a> {
             }
             "drawing" => self.figure(directive)?,
             "matrix" => self.matrix()?,
+            "errors" => error_index::table(self.site, self.page)?,
             _ => ledger::expand(self, arguments)?,
         };
         if !alone {

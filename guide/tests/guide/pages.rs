@@ -677,3 +677,55 @@ fn a_matrix_without_a_proof_or_a_cell_is_no_site() {
         "book/compare/matrix.toml:8: a statement without words; write them"
     );
 }
+
+#[test]
+fn error_texts_of_all_systems_are_in_one_index() {
+    let book = Book::new();
+    let page = |text: &str| format!("# Errors by their text\n<!-- description: All. -->\n\n{text}");
+    book.append(
+        "book/SUMMARY.md",
+        "- [Kafka](kafka/errors.md)\n- [SQS](sqs/errors.md)\n- [All](all/errors.md)\n",
+    );
+    book.write(
+        "book/kafka/errors.md",
+        &page("## It fails\n\n### `%1 is | wrong`\n\nx\n\n### `b` or `A`\n\nx\n"),
+    );
+    book.write(
+        "book/sqs/errors.md",
+        &page("## Here\n\n### `Again: it fails`\n\nx\n"),
+    );
+    book.write("book/all/errors.md", &page("{{#errors}}\n"));
+    build(book.root()).unwrap();
+    let html = book.read("target/site/all/errors.html");
+    let table = between(&html, "<tbody>", "</tbody>").replace('\n', "");
+    let row = |page: &str, text: &str, system: &str, when: &str| {
+        format!(
+            "<tr><td><a href=\"../{page}\"><code>{text}</code></a></td><td>{system}</td><td>{when}</td></tr>"
+        )
+    };
+    assert_eq!(
+        table,
+        format!(
+            "<tbody>{}{}{}{}</tbody>",
+            row(
+                "kafka/errors.html#1-is--wrong",
+                "%1 is | wrong",
+                "Kafka",
+                "It fails"
+            ),
+            row("kafka/errors.html#b-or-a", "A", "Kafka", "It fails"),
+            row(
+                "sqs/errors.html#again-it-fails",
+                "Again: it fails",
+                "SQS",
+                "Here"
+            ),
+            row("kafka/errors.html#b-or-a", "b", "Kafka", "It fails"),
+        )
+    );
+    let twin = book.read("target/site/all/errors.md");
+    assert!(
+        twin.contains("| [`A`](../kafka/errors.md#b-or-a) | Kafka | It fails |\n"),
+        "{twin}"
+    );
+}
