@@ -19,41 +19,39 @@ struct Entry {
     section: String,
 }
 
-/// The index as a table, sorted by text.
+/// The index as a list, sorted by text.
 ///
 /// # Errors
 /// A message when no page explains an error.
-pub fn table(site: &Site, page: &Page) -> Result<String, String> {
-    let mut rows: Vec<(String, String)> = Vec::new();
+pub fn list(site: &Site, page: &Page) -> Result<String, String> {
+    let mut lines: Vec<(String, String)> = Vec::new();
     for other in &site.pages {
         let system = other
             .system()
             .filter(|_| other.source.ends_with("errors.md"));
         if let Some(system) = system {
             let entries = entries(&other.text);
-            rows.extend(entries.iter().map(|entry| row(page, other, system, entry)));
+            lines.extend(entries.iter().map(|entry| line(page, other, system, entry)));
         }
     }
-    if rows.is_empty() {
+    if lines.is_empty() {
         return Err("no page SYSTEM/errors.md has a heading with a text in backticks".to_owned());
     }
-    rows.sort();
-    let rows: String = rows.into_iter().map(|(_, row)| row).collect();
-    Ok(format!(
-        "| The text | System | When |\n|---|---|---|\n{rows}"
-    ))
+    lines.sort();
+    let lines: String = lines.into_iter().map(|(_, line)| line).collect();
+    Ok(lines)
 }
 
-/// What a row is sorted by, and the row.
-fn row(page: &Page, other: &Page, system: System, entry: &Entry) -> (String, String) {
+/// What an entry is sorted by, and its line.
+fn line(page: &Page, other: &Page, system: System, entry: &Entry) -> (String, String) {
     let Entry { text, id, section } = entry;
-    let code = markup::code(text).replace('|', "\\|");
+    let code = markup::code(text);
     let address = format!("{}{}#{id}", page.to_root(), markup::slashes(&other.source));
     let title = system.title();
     let letters = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     (
         format!("{} {title}", letters.to_lowercase()),
-        format!("| [{code}]({address}) | {title} | {section} |\n"),
+        format!("- [{code}]({address}) {title}: {section}\n"),
     )
 }
 

@@ -325,7 +325,7 @@ impl<'a> PageContent<'a> {
             }
             "drawing" => self.figure(directive)?,
             "matrix" => self.matrix()?,
-            "errors" => error_index::table(self.site, self.page)?,
+            "errors" => error_index::list(self.site, self.page)?,
             _ => ledger::expand(self, arguments)?,
         };
         if !alone {

@@ -697,35 +697,31 @@ fn error_texts_of_all_systems_are_in_one_index() {
     book.write("book/all/errors.md", &page("{{#errors}}\n"));
     build(book.root()).unwrap();
     let html = book.read("target/site/all/errors.html");
-    let table = between(&html, "<tbody>", "</tbody>").replace('\n', "");
-    let row = |page: &str, text: &str, system: &str, when: &str| {
-        format!(
-            "<tr><td><a href=\"../{page}\"><code>{text}</code></a></td><td>{system}</td><td>{when}</td></tr>"
-        )
+    let list = between(&html, "</header>\n<ul>", "</ul>").replace('\n', "");
+    let entry = |page: &str, text: &str, rest: &str| {
+        format!("<li><a href=\"../{page}\"><code>{text}</code></a> {rest}</li>")
     };
     assert_eq!(
-        table,
+        list,
         format!(
-            "<tbody>{}{}{}{}</tbody>",
-            row(
+            "</header><ul>{}{}{}{}</ul>",
+            entry(
                 "kafka/errors.html#1-is--wrong",
                 "%1 is | wrong",
-                "Kafka",
-                "It fails"
+                "Kafka: It fails"
             ),
-            row("kafka/errors.html#b-or-a", "A", "Kafka", "It fails"),
-            row(
+            entry("kafka/errors.html#b-or-a", "A", "Kafka: It fails"),
+            entry(
                 "sqs/errors.html#again-it-fails",
                 "Again: it fails",
-                "SQS",
-                "Here"
+                "SQS: Here"
             ),
-            row("kafka/errors.html#b-or-a", "b", "Kafka", "It fails"),
+            entry("kafka/errors.html#b-or-a", "b", "Kafka: It fails"),
         )
     );
     let twin = book.read("target/site/all/errors.md");
     assert!(
-        twin.contains("| [`A`](../kafka/errors.md#b-or-a) | Kafka | It fails |\n"),
+        twin.contains("- [`A`](../kafka/errors.md#b-or-a) Kafka: It fails\n"),
         "{twin}"
     );
 }
