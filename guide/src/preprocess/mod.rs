@@ -220,7 +220,11 @@ impl<'a> PageContent<'a> {
             }
         };
         self.description = opening.description.to_owned();
-        let body = match admonish_bridge::expand(config, renderer, opening.rest) {
+        let titled = match self.format {
+            Format::Html => opening.rest.to_owned(),
+            Format::Markdown => scan::with_titles(opening.rest),
+        };
+        let body = match admonish_bridge::expand(config, renderer, &titled) {
             Ok(body) => body,
             Err(e) => {
                 let line = self.line_of_wrong_callout(config, renderer);

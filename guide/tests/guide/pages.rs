@@ -482,7 +482,9 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
         page.contains("The record arrives. [run 2] It stays, [source 1] and"),
         "{page}"
     );
-    assert!(page.contains("Not this one. [run 4]"));
+    assert!(
+        page.contains("**Trap: a page can be wrong**\n") && page.contains("Not this one. [run 4]")
+    );
     for markup in ["<figure", "<span", "admonish", "ANCHOR", "{{#ev"] {
         assert!(!page.contains(markup), "{markup} in {page}");
     }
