@@ -434,6 +434,14 @@ mod tests {
                 "| a | b |\n|---|---|\n| x | 5 s |\n",
                 vec![(3, unit, "x 5 s".to_owned())],
             ),
+            (
+                "| a | b |\n|---|---|\n| Never sent | y |\n",
+                vec![(
+                    3,
+                    "a limit or a word for every case",
+                    "Never sent y".to_owned(),
+                )],
+            ),
             ("| a | b |\n|---|---|\n| 5 s | y {{#ev x}} |\n", vec![]),
             (
                 "```admonish trap title=\"Trap: 5 s\"\nIt is.\nIt waits 5 s.\n```\n",

@@ -4,6 +4,7 @@
 mod admonish_bridge;
 mod directive;
 mod drawing;
+mod error_index;
 mod evidence;
 mod fences;
 mod head;
@@ -219,7 +220,11 @@ impl<'a> PageContent<'a> {
             }
         };
         self.description = opening.description.to_owned();
-        let body = match admonish_bridge::expand(config, renderer, opening.rest) {
+        let titled = match self.format {
+            Format::Html => opening.rest.to_owned(),
+            Format::Markdown => scan::with_titles(opening.rest),
+        };
+        let body = match admonish_bridge::expand(config, renderer, &titled) {
             Ok(body) => body,
             Err(e) => {
                 let line = self.line_of_wrong_callout(config, renderer);
@@ -324,6 +329,7 @@ impl<'a> PageContent<'a> {
             }
             "drawing" => self.figure(directive)?,
             "matrix" => self.matrix()?,
+            "errors" => error_index::list(self.site, self.page)?,
             _ => ledger::expand(self, arguments)?,
         };
         if !alone {

@@ -256,7 +256,7 @@ fn a_directive_that_nobody_knows() {
     assert_eq!(
         said,
         [
-            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, include, \
+            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, errors, include, \
           rustdoc_include, playground, title; write \\{{#prof}} if it is meant as text"
         ]
     );

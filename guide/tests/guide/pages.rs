@@ -482,7 +482,9 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
         page.contains("The record arrives. [run 2] It stays, [source 1] and"),
         "{page}"
     );
-    assert!(page.contains("Not this one. [run 4]"));
+    assert!(
+        page.contains("**Trap: a page can be wrong**\n") && page.contains("Not this one. [run 4]")
+    );
     for markup in ["<figure", "<span", "admonish", "ANCHOR", "{{#ev"] {
         assert!(!page.contains(markup), "{markup} in {page}");
     }
@@ -675,5 +677,53 @@ fn a_matrix_without_a_proof_or_a_cell_is_no_site() {
     assert_eq!(
         said("text = \"R\"", "text = \"\""),
         "book/compare/matrix.toml:8: a statement without words; write them"
+    );
+}
+
+#[test]
+fn error_texts_of_all_systems_are_in_one_index() {
+    let book = Book::new();
+    let page = |text: &str| format!("# Errors by their text\n<!-- description: All. -->\n\n{text}");
+    book.append(
+        "book/SUMMARY.md",
+        "- [Kafka](kafka/errors.md)\n- [SQS](sqs/errors.md)\n- [All](all/errors.md)\n",
+    );
+    book.write(
+        "book/kafka/errors.md",
+        &page("## It fails\n\n### `%1 is | wrong`\n\nx\n\n### `b` or `A`\n\nx\n"),
+    );
+    book.write(
+        "book/sqs/errors.md",
+        &page("## Here\n\n### `Again: it fails`\n\nx\n"),
+    );
+    book.write("book/all/errors.md", &page("{{#errors}}\n"));
+    build(book.root()).unwrap();
+    let html = book.read("target/site/all/errors.html");
+    let list = between(&html, "</header>\n<ul>", "</ul>").replace('\n', "");
+    let entry = |page: &str, text: &str, rest: &str| {
+        format!("<li><a href=\"../{page}\"><code>{text}</code></a> {rest}</li>")
+    };
+    assert_eq!(
+        list,
+        format!(
+            "</header><ul>{}{}{}{}</ul>",
+            entry(
+                "kafka/errors.html#1-is--wrong",
+                "%1 is | wrong",
+                "Kafka: It fails"
+            ),
+            entry("kafka/errors.html#b-or-a", "A", "Kafka: It fails"),
+            entry(
+                "sqs/errors.html#again-it-fails",
+                "Again: it fails",
+                "SQS: Here"
+            ),
+            entry("kafka/errors.html#b-or-a", "b", "Kafka: It fails"),
+        )
+    );
+    let twin = book.read("target/site/all/errors.md");
+    assert!(
+        twin.contains("- [`A`](../kafka/errors.md#b-or-a) Kafka: It fails\n"),
+        "{twin}"
     );
 }
