@@ -187,6 +187,21 @@ impl Cluster {
         Ok(())
     }
 
+    /// Makes the cluster whole: lets paused nodes go on, starts dead ones, and returns when every
+    /// node sees every other.
+    ///
+    /// # Errors
+    ///
+    /// A node does not start, or does not find the others.
+    pub fn mend(&mut self) -> Result<()> {
+        let dead = |node: &usize| self.running[node - 1].is_none();
+        let dead: Vec<_> = self.nodes.numbers().filter(dead).collect();
+        let alive = self.nodes.numbers().filter(|node| !dead.contains(node));
+        alive.into_iter().try_for_each(|node| self.resume(node))?;
+        self.restart(&dead)?;
+        self.nodes.await_all()
+    }
+
     /// Runs `rabbitmqctl` for a node and returns what it prints.
     ///
     /// # Errors
