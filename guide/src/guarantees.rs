@@ -26,6 +26,8 @@ pub struct Guarantee {
     pub client: String,
     /// The compiler's version: `1.95.0`.
     pub rust: String,
+    /// What breaks, in a few words.
+    pub title: String,
     /// What is done, a sentence.
     pub does: String,
     /// What every run must conclude; the experiment fails when one does not.

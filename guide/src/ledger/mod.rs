@@ -57,7 +57,7 @@ pub enum Kind {
     Both,
 }
 
-/// A run: an example, a command-line session or a test.
+/// A run: an example, a command-line session, a guarantee or a test.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -65,6 +65,8 @@ pub struct Run {
     pub example: Option<String>,
     /// The name of a command-line session whose recorded output holds `shows`.
     pub transcript: Option<String>,
+    /// The name of a fault experiment of which `shows` is a conclusion.
+    pub guarantee: Option<String>,
     /// The name of a test function.
     pub test: Option<String>,
     /// The whole line to look at, blanks around it aside.
@@ -123,7 +125,10 @@ impl Claim {
 
     /// The records of the examples that it rests on.
     pub fn records(&self, root: &Path) -> Vec<Record> {
-        let examples = self.runs.iter().filter_map(|run| run.example.as_deref());
+        let examples = self.runs.iter().filter_map(|run| {
+            let example = run.example.as_deref();
+            example.or(run.guarantee.as_deref())
+        });
         let found = examples.filter_map(|name| Example::find(root, name).ok());
         found
             .filter_map(|e| Some(e.recording(root).ok()?.record))
@@ -186,7 +191,12 @@ impl Kind {
 impl Run {
     /// The program, session or test.
     pub fn name(&self) -> &str {
-        let names = [&self.example, &self.transcript, &self.test];
+        let names = [
+            &self.example,
+            &self.transcript,
+            &self.guarantee,
+            &self.test,
+        ];
         names
             .into_iter()
             .flatten()

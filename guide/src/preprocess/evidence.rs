@@ -158,7 +158,8 @@ fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
 fn run_html(site: &Site, page: &Page, run: &Run) -> String {
     let name = run.name();
     let code = format!("<code>{}</code>", markup::text(name));
-    let shown = run.example.as_deref().or(run.transcript.as_deref());
+    let shown = [&run.example, &run.transcript, &run.guarantee];
+    let shown = shown.into_iter().flatten().next();
     let shown_on = shown.and_then(|name| site.page_that_shows(name, page));
     let code = match shown_on {
         Some(other) if other.source == page.source => {
@@ -203,6 +204,7 @@ mod tests {
             runs: vec![Run {
                 example: Some("kafka_x".to_owned()),
                 transcript: None,
+                guarantee: None,
                 test: None,
                 shows: Some(shows.to_owned()),
             }],

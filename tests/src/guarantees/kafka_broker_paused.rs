@@ -14,6 +14,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_broker_paused",
+    title: "Kafka: broker paused",
     does: "One broker is paused for 5 s while a producer sends; the producer's socket.timeout.ms is 2 s.",
     on: On::OneKafka,
     run,
@@ -45,6 +46,7 @@ fn paused(lab: &mut Lab, idempotence: &str) -> Result<Counts> {
             ("socket.timeout.ms", "2000"),
         ],
     )?;
+    // ANCHOR: fault
     thread::scope(|scope| {
         let sending = scope.spawn(|| sender.send_at(2_000, 16_000));
         sender.await_confirmed(2_000)?;
@@ -55,6 +57,7 @@ fn paused(lab: &mut Lab, idempotence: &str) -> Result<Counts> {
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     sender.settle()?;
+    // ANCHOR_END: fault
     let read = topic.read(&sender.receipts().numbers())?;
     Ok(sender.receipts().counts(sender.sent(), &read))
 }

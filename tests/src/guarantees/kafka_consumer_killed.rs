@@ -17,6 +17,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_consumer_killed",
+    title: "Kafka: consumer killed",
     does: "A consumer that works in batches of 100 dies at record 550 of 1,000; another one of its group takes over.",
     on: On::OneKafka,
     run,
@@ -53,10 +54,12 @@ fn killed(lab: &mut Lab, first: &str) -> Result<Counts> {
     let path = file.to_string_lossy();
     let arguments = ["consume", &topic.servers, &topic.name, first, &path];
     let limit = Duration::from_secs(60);
+    // ANCHOR: fault
     let mut victim = Work::start(&worker, &[&arguments[..], &["550"]].concat())?;
     ensure!(!victim.ended_well(limit)?, "the consumer was to die");
     let mut heir = Work::start(&worker, &[&arguments[..], &["0"]].concat())?;
     ensure!(heir.ended_well(limit)?, "the second consumer failed");
+    // ANCHOR_END: fault
     let confirmed: BTreeSet<_> = sender.receipts().numbers();
     Ok(tally::counts(sender.sent(), &confirmed, &numbers(&file)?, None))
 }

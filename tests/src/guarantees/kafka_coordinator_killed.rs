@@ -15,6 +15,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_coordinator_killed",
+    title: "Kafka: coordinator killed",
     does: "A consumer that commits every 500 has read 600 of 3,000 records when its coordinator's broker is killed; its topic is led by another node.",
     on: On::ThreeKafka,
     run,
@@ -66,6 +67,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         read.push(number);
         gap = gap.max(last.elapsed());
         last = Instant::now();
+        // ANCHOR: fault
         if (number + 1).is_multiple_of(500) {
             // While there is no coordinator this fails: what was read is read again later.
             let is_committed = consumer.commit_consumer_state(CommitMode::Sync).is_ok();
@@ -75,6 +77,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
             cluster.kill(usize::try_from(coordinator)?)?;
             is_dead = true;
         }
+        // ANCHOR_END: fault
     }
     ensure!(is_dead, "the coordinator was to die");
     let counts = tally::counts(sender.sent(), &sender.receipts().numbers(), &read, Some(gap));

@@ -14,6 +14,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_followers_stopped",
+    title: "Kafka: followers stopped, leader killed",
     does: "Both followers are stopped, 1,010 records are sent, the leader is killed, the followers go on.",
     on: On::QuickKafka,
     run,
@@ -44,6 +45,7 @@ fn stopped(lab: &mut Lab, acks: &str) -> Result<Counts> {
         &topic,
         &[("acks", acks), ("message.timeout.ms", "5000")],
     )?;
+    // ANCHOR: fault
     sender.send(1_000)?;
     sender.await_confirmed(1_000)?;
     topic.read(&sender.receipts().numbers())?; // what can be read is on all replicas
@@ -62,6 +64,7 @@ fn stopped(lab: &mut Lab, acks: &str) -> Result<Counts> {
     cluster.resume(2)?;
     cluster.resume(3)?;
     topic.await_leader_other_than(cluster, 1, 2)?;
+    // ANCHOR_END: fault
     let read = topic.read(&sender.receipts().numbers())?;
     let mut counts = sender.receipts().counts(sender.sent(), &read);
     counts.stall = None; // the sending pauses by itself

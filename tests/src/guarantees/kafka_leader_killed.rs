@@ -14,6 +14,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_leader_killed",
+    title: "Kafka: leader killed",
     does: "The leader is killed while a producer with acks=all and idempotence sends 10,000 records a second.",
     on: On::ThreeKafka,
     run,
@@ -47,6 +48,7 @@ fn killed(lab: &mut Lab, on: On) -> Result<Counts> {
     sender.send(10)?;
     sender.await_confirmed(10)?;
     sender.receipts().restart_clock();
+    // ANCHOR: fault
     thread::scope(|scope| {
         let sending = scope.spawn(|| sender.send_at(10_000, 50_000));
         sender.await_confirmed(10_000)?;
@@ -54,6 +56,7 @@ fn killed(lab: &mut Lab, on: On) -> Result<Counts> {
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     sender.settle()?;
+    // ANCHOR_END: fault
     let read = topic.read(&sender.receipts().numbers())?;
     Ok(sender.receipts().counts(sender.sent(), &read))
 }

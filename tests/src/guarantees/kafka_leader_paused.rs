@@ -12,6 +12,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_leader_paused",
+    title: "Kafka: leader paused or killed",
     does: "The leader is paused or killed, 1,000 more records are sent, another node leads, a paused leader goes on.",
     on: On::QuickKafka,
     run,
@@ -42,6 +43,7 @@ fn fail(lab: &mut Lab, fault: &str, settings: &[(&str, &str)]) -> Result<Counts>
     sender.send(1_000)?;
     sender.await_confirmed(1_000)?;
     topic.read(&sender.receipts().numbers())?; // what can be read is on all replicas
+    // ANCHOR: fault
     sender.receipts().restart_clock();
     match fault {
         "paused" => cluster.pause(1)?,
@@ -54,6 +56,7 @@ fn fail(lab: &mut Lab, fault: &str, settings: &[(&str, &str)]) -> Result<Counts>
         cluster.resume(1)?;
     }
     sender.await_confirmed(2_000)?;
+    // ANCHOR_END: fault
     let read = topic.read(&sender.receipts().numbers())?;
     Ok(sender.receipts().counts(sender.sent(), &read))
 }

@@ -16,6 +16,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_producer_killed",
+    title: "Kafka: producer killed",
     does: "An idempotent producer notes its position after every 100 records, dies when 550 of 1,000 are confirmed, and starts again from its position.",
     on: On::OneKafka,
     run,
@@ -30,10 +31,12 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let path = file.to_string_lossy();
     let arguments = ["produce", &topic.servers, &topic.name, &path, "1000"];
     let limit = Duration::from_secs(60);
+    // ANCHOR: fault
     let mut victim = Work::start(&worker, &[&arguments[..], &["550"]].concat())?;
     ensure!(!victim.ended_well(limit)?, "the producer was to die");
     let mut again = Work::start(&worker, &[&arguments[..], &["0"]].concat())?;
     ensure!(again.ended_well(limit)?, "the producer failed when it was started again");
+    // ANCHOR_END: fault
 
     let all: BTreeSet<_> = (0..1_000).collect();
     let counts = tally::counts(1_000, &all, &topic.read(&all)?, None);

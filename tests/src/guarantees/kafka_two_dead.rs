@@ -11,6 +11,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_two_dead",
+    title: "Kafka: two of three dead",
     does: "Two of three nodes are killed, 100 records are sent in vain, the two come back, 100 more are sent.",
     on: On::QuickKafka,
     run,
@@ -29,6 +30,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let sender = Sender::new(&topic, &settings)?;
     sender.send(1_000)?;
     sender.await_confirmed(1_000)?;
+    // ANCHOR: fault
     cluster.kill(2)?;
     cluster.kill(3)?;
     sender.send(100)?;
@@ -40,6 +42,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let later = Sender::new(&topic, &settings)?;
     later.send(100)?;
     later.await_confirmed(100)?;
+    // ANCHOR_END: fault
     let read = topic.read(&sender.receipts().numbers())?;
     let (first, last) = read.split_at(read.len().saturating_sub(100));
     let mut counts = sender.receipts().counts(sender.sent(), first);

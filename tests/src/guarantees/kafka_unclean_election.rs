@@ -13,6 +13,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_unclean_election",
+    title: "Kafka: stale follower elected or not",
     does: "Two replicas, min.insync.replicas=1: the follower dies, the leader confirms 1,000 records and dies, the stale follower comes back, then the old leader.",
     on: On::QuickKafka,
     run,
@@ -41,6 +42,7 @@ fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<Counts> {
     let sender = Sender::new(&topic, &[("acks", "all"), ("enable.idempotence", "true")])?;
     sender.send(1_000)?;
     sender.await_confirmed(1_000)?;
+    // ANCHOR: fault
     cluster.kill(2)?;
     wait_for("the leader alone in sync", LIMIT, || {
         Ok(topic.seen_by(cluster, 1)?.in_sync == [1])
@@ -53,6 +55,7 @@ fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<Counts> {
         topic.await_leader_other_than(cluster, 1, 2)?;
     }
     cluster.restart(&[1])?;
+    // ANCHOR_END: fault
     wait_for("a leader", LIMIT, || Ok(topic.seen_by(cluster, 1)?.leader > 0))?;
     let read = topic.read(&sender.receipts().numbers())?;
     let mut counts = sender.receipts().counts(sender.sent(), &read);

@@ -22,6 +22,7 @@ mod kafka_leader_paused;
 mod kafka_producer_killed;
 mod kafka_two_dead;
 mod kafka_unclean_election;
+mod rabbitmq_auto_recover;
 mod rabbitmq_home_killed;
 mod rabbitmq_leader_killed;
 mod rabbitmq_leader_paused;
@@ -37,6 +38,8 @@ pub use lab::{Lab, On};
 pub struct Experiment {
     /// The name of its file.
     pub name: &'static str,
+    /// What breaks, in a few words.
+    pub title: &'static str,
     /// What is done, a sentence.
     pub does: &'static str,
     /// What it runs on.
@@ -46,7 +49,7 @@ pub struct Experiment {
 }
 
 /// Every experiment, those that share brokers together.
-pub const ALL: [&Experiment; 17] = [
+pub const ALL: [&Experiment; 18] = [
     &kafka_broker_paused::EXPERIMENT,
     &kafka_consumer_killed::EXPERIMENT,
     &kafka_producer_killed::EXPERIMENT,
@@ -61,6 +64,7 @@ pub const ALL: [&Experiment; 17] = [
     &rabbitmq_leader_killed::EXPERIMENT,
     &rabbitmq_own_node_killed::EXPERIMENT,
     &rabbitmq_home_killed::EXPERIMENT,
+    &rabbitmq_auto_recover::EXPERIMENT,
     &rabbitmq_leader_paused::EXPERIMENT,
     &rabbitmq_minority::EXPERIMENT,
     &sqs_worker_dies::EXPERIMENT,
@@ -76,6 +80,8 @@ pub fn find(name: &str) -> Option<&'static Experiment> {
 pub struct Findings {
     /// Each setting with what was counted.
     pub cases: Vec<(&'static str, Counts)>,
+    /// What else was seen, and may be otherwise in another run.
+    pub notes: Vec<String>,
     /// Each conclusion, and whether the run bears it out.
     pub conclusions: Vec<(String, bool)>,
 }
@@ -86,19 +92,25 @@ impl Findings {
         self.cases.push((name, counts.clone()));
     }
 
+    /// Adds what else was seen.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     /// Adds a conclusion, and whether this run bears it out.
     pub fn conclude(&mut self, conclusion: impl Into<String>, holds: bool) {
         self.conclusions.push((conclusion.into(), holds));
     }
 
-    /// What the run prints: one line for each case, then the conclusions.
+    /// What the run prints: one line for each case, the notes, then the conclusions.
     pub fn print(&self) -> String {
         let cases = self.cases.iter().map(|(name, counts)| line(name, counts));
         let conclusions = self.conclusions.iter().map(|(text, holds)| match holds {
             true => text.clone(),
             false => format!("NOT SO: {text}"),
         });
-        cases.chain(conclusions).map(|line| line + "\n").collect()
+        let notes = self.notes.iter().cloned();
+        cases.chain(notes).chain(conclusions).map(|line| line + "\n").collect()
     }
 
     /// Fails with the conclusions that the run does not bear out.

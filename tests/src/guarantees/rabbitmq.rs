@@ -21,6 +21,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
+use guide::guarantees::Counts;
 use sandbox::Cluster;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,7 +37,11 @@ const OUTSTANDING: usize = 500;
 /// # Errors
 /// There is none within 5 s.
 pub async fn open(url: &str) -> Result<(Connection, Channel)> {
-    let connecting = Connection::connect(url, ConnectionProperties::default());
+    open_with(url, ConnectionProperties::default()).await
+}
+
+async fn open_with(url: &str, properties: ConnectionProperties) -> Result<(Connection, Channel)> {
+    let connecting = Connection::connect(url, properties);
     let opening = async {
         let connection = connecting.await?;
         let channel = connection.create_channel().await?;
@@ -83,12 +88,19 @@ pub struct Publisher {
     pub urls: Vec<String>,
     /// The queue.
     pub queue: String,
+    /// `classic`, `quorum` or `stream`.
+    pub kind: &'static str,
     /// How many messages.
     pub count: usize,
     /// How many a second; 0: as fast as it goes.
     pub per_second: usize,
     /// 1: transient, 2: persistent.
     pub delivery_mode: u8,
+    /// How long lapin's own recovery may take before the connection is dropped and made anew; without
+    /// it that is done at once.
+    pub recovery: Option<Duration>,
+    /// How often lapin's own recovery took longer.
+    pub hung: Arc<AtomicUsize>,
     /// The answers.
     pub receipts: Arc<Receipts>,
     /// How many were sent again.
@@ -99,13 +111,16 @@ type Answer = Pin<Box<dyn Future<Output = (usize, Result<bool>)> + Send>>;
 
 impl Publisher {
     /// 20,000 persistent messages, 5,000 a second.
-    pub fn new(urls: Vec<String>, queue: &str) -> Self {
+    pub fn new(urls: Vec<String>, queue: &str, kind: &'static str) -> Self {
         Self {
             urls,
             queue: queue.to_owned(),
+            kind,
             count: 20_000,
             per_second: 5_000,
             delivery_mode: 2,
+            recovery: None,
+            hung: Arc::default(),
             receipts: Arc::default(),
             again: Arc::default(),
         }
@@ -131,22 +146,69 @@ impl Publisher {
         bail!("no node to connect to")
     }
 
-    /// Publishes by one connection. What is unanswered when it breaks comes back to `to_send`.
+    /// Publishes by one connection, recovered as often as it recovers.
     async fn publish_by(
         &self,
         url: &str,
         to_send: &mut VecDeque<usize>,
         start: Instant,
     ) -> Result<()> {
-        let (_connection, channel) = open(url).await?;
+        let properties = match self.recovery {
+            Some(_) => ConnectionProperties::default().enable_auto_recover(),
+            None => ConnectionProperties::default(),
+        };
+        let (_connection, channel) = open_with(url, properties).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        while let Err(error) = self.publish_on(&channel, to_send, start).await {
+            let Some(limit) = self.recovery else {
+                return Err(error);
+            };
+            let recovered = match error.downcast::<lapin::Error>() {
+                Ok(error) => timeout(limit, channel.wait_for_recovery(error)).await,
+                Err(silence) => {
+                    self.hung.fetch_add(1, Ordering::Relaxed);
+                    return Err(silence);
+                }
+            };
+            if recovered.is_err() {
+                self.hung.fetch_add(1, Ordering::Relaxed);
+            }
+            recovered.context("not recovered in time")??;
+        }
+        Ok(())
+    }
+
+    /// Reads the queue, and counts.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn counts(&self, url: &str) -> Result<Counts> {
+        let arrived = self.read(url).await?;
+        Ok(self.receipts.counts(self.count, &arrived))
+    }
+
+    /// Every number in the queue, in the order of its messages.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn read(&self, url: &str) -> Result<Vec<usize>> {
+        read(url, &self.queue, self.kind, &self.receipts.numbers()).await
+    }
+
+    /// Publishes until an error. What has no answer then comes back to `to_send`.
+    async fn publish_on(
+        &self,
+        channel: &Channel,
+        to_send: &mut VecDeque<usize>,
+        start: Instant,
+    ) -> Result<()> {
         let mut waiting: FuturesUnordered<Answer> = FuturesUnordered::new();
         let mut unanswered = BTreeSet::new();
         let broken = loop {
             let ready = !to_send.is_empty() && unanswered.len() < OUTSTANDING;
             if ready && let Some(number) = to_send.pop_front() {
                 unanswered.insert(number);
-                match self.send(&channel, number, start).await {
+                match self.send(channel, number, start).await {
                     Ok(answer) => waiting.push(answer),
                     Err(error) => break error,
                 }
@@ -189,11 +251,12 @@ impl Publisher {
         let queue = self.queue.as_str().into();
         let publishing =
             channel.basic_publish("".into(), queue, options, payload.as_bytes(), properties);
-        let confirm = timeout(LIMIT, publishing).await;
-        let confirm = confirm.context("not written within 60 s")??;
+        let limit = self.recovery.unwrap_or(LIMIT);
+        let confirm = timeout(limit, publishing).await;
+        let confirm = confirm.context("not written in time")??;
         Ok(Box::pin(async move {
-            let answer = timeout(LIMIT, confirm).await;
-            let answer = answer.context("no confirm within 60 s");
+            let answer = timeout(limit, confirm).await;
+            let answer = answer.context("no confirm in time");
             (number, answer.and_then(|answer| Ok(answer?.is_ack())))
         }))
     }
@@ -204,12 +267,17 @@ impl Publisher {
 ///
 /// # Errors
 /// The queue cannot be read for a minute.
-pub async fn read(url: &str, queue: &str, expected: &BTreeSet<usize>) -> Result<Vec<usize>> {
+async fn read(
+    url: &str,
+    queue: &str,
+    kind: &str,
+    expected: &BTreeSet<usize>,
+) -> Result<Vec<usize>> {
     let deadline = Instant::now() + LIMIT;
     let mut read = Vec::new();
     loop {
         // After a restart a queue may have no leader for a moment.
-        match read_on(url, queue, expected, &mut read).await {
+        match read_on(url, queue, kind, expected, &mut read).await {
             Ok(()) => return Ok(read),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => sleep(Duration::from_millis(500)).await,
@@ -221,14 +289,17 @@ pub async fn read(url: &str, queue: &str, expected: &BTreeSet<usize>) -> Result<
 async fn read_on(
     url: &str,
     queue: &str,
+    kind: &str,
     expected: &BTreeSet<usize>,
     read: &mut Vec<usize>,
 ) -> Result<()> {
     let (_connection, channel) = open(url).await?;
     channel.basic_qos(500, BasicQosOptions::default()).await?;
     let mut arguments = FieldTable::default();
-    let first = AMQPValue::LongString("first".into());
-    arguments.insert("x-stream-offset".into(), first); // other queues ignore it
+    if kind == "stream" {
+        let first = AMQPValue::LongString("first".into());
+        arguments.insert("x-stream-offset".into(), first);
+    }
     let options = BasicConsumeOptions::default();
     let consuming = channel.basic_consume(queue.into(), "".into(), options, arguments);
     let mut messages = timeout(Duration::from_secs(10), consuming)

@@ -10,12 +10,13 @@ use anyhow::Result;
 use super::{
     Experiment, Findings, Lab, On,
     lab::wait,
-    rabbitmq::{LIMIT, Publisher, declare, read},
+    rabbitmq::{LIMIT, Publisher, declare},
     tally::wait_for,
 };
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "rabbitmq_home_killed",
+    title: "RabbitMQ: home of a classic queue killed",
     does: "The home of a classic queue is killed and started again while a publisher on another node sends 5,000 persistent messages a second.",
     on: On::ThreeRabbitMq,
     run,
@@ -27,18 +28,18 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let queue = "home-killed.classic";
     let (first, second) = (cluster.endpoint(1)?, cluster.endpoint(2)?);
     wait(&runtime, "a queue", LIMIT, declare(&first, queue, "classic"))?;
-    let publisher = Publisher::new(vec![second.clone()], queue);
+    let publisher = Publisher::new(vec![second.clone()], queue, "classic");
     let publishing = runtime.spawn(publisher.clone().publish());
     wait_for("5,000 confirmed messages", LIMIT, || {
         Ok(publisher.receipts.confirmed() >= 5_000)
     })?;
+    // ANCHOR: fault
     publisher.receipts.restart_clock();
     cluster.kill(1)?;
     cluster.restart(&[1])?;
     wait(&runtime, "everything confirmed", LIMIT, async { publishing.await? })?;
-    let expected = publisher.receipts.numbers();
-    let arrived = wait(&runtime, "reading", LIMIT * 2, read(&second, queue, &expected))?;
-    let counts = publisher.receipts.counts(publisher.count, &arrived);
+    let counts = wait(&runtime, "reading", LIMIT * 2, publisher.counts(&second))?;
+    // ANCHOR_END: fault
     let again = publisher.again.load(Ordering::Relaxed);
     let mut findings = Findings::default();
     findings.case("classic queue, persistent messages", &counts);

@@ -10,12 +10,13 @@ use guide::guarantees::Counts;
 use super::{
     Experiment, Findings, Lab, On,
     lab::wait,
-    rabbitmq::{LIMIT, Publisher, declare, read},
+    rabbitmq::{LIMIT, Publisher, declare},
     tally::wait_for,
 };
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "rabbitmq_leader_paused",
+    title: "RabbitMQ: leader paused",
     does: "The node that leads two quorum queues is paused for 15 s; one publisher is connected to another node, one to the paused node.",
     on: On::ThreeRabbitMq,
     run,
@@ -30,7 +31,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     for (node, queue) in [(2, "leader-paused.elsewhere"), (1, "leader-paused.here")] {
         let first = cluster.endpoint(1)?;
         wait(&runtime, "a queue", LIMIT, declare(&first, queue, "quorum"))?;
-        let mut publisher = Publisher::new(vec![cluster.endpoint(node)?], queue);
+        let mut publisher = Publisher::new(vec![cluster.endpoint(node)?], queue, "quorum");
         publisher.per_second = 1_000;
         publishers.push(publisher);
     }
@@ -42,20 +43,19 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         Ok(publishers.iter().all(|p| p.receipts.confirmed() >= 1_000))
     })?;
     publishers.iter().for_each(|p| p.receipts.restart_clock());
+    // ANCHOR: fault
     let paused = Instant::now();
     cluster.pause(1)?;
     std::thread::sleep(PAUSE.saturating_sub(paused.elapsed()));
     cluster.resume(1)?;
+    // ANCHOR_END: fault
     for publishing in publishing {
         wait(&runtime, "everything confirmed", LIMIT * 2, async { publishing.await? })?;
     }
     let mut counted: Vec<Counts> = Vec::new();
     for publisher in &publishers {
-        let expected = publisher.receipts.numbers();
         let url = cluster.endpoint(2)?;
-        let reading = read(&url, &publisher.queue, &expected);
-        let arrived = wait(&runtime, "reading", LIMIT * 2, reading)?;
-        counted.push(publisher.receipts.counts(publisher.count, &arrived));
+        counted.push(wait(&runtime, "reading", LIMIT * 2, publisher.counts(&url))?);
     }
     let (elsewhere, here) = (&counted[0], &counted[1]);
     let mut findings = Findings::default();

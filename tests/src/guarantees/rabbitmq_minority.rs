@@ -14,11 +14,12 @@ use tokio::time::timeout;
 use super::{
     Experiment, Findings, Lab, On,
     lab::wait,
-    rabbitmq::{LIMIT, Publisher, declare, open, read},
+    rabbitmq::{LIMIT, Publisher, declare, open},
 };
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "rabbitmq_minority",
+    title: "RabbitMQ: two of three dead",
     does: "Two of three nodes are killed; the third is asked for everything, each on a connection of its own; then one comes back.",
     on: On::ThreeRabbitMq,
     run,
@@ -37,9 +38,10 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     }
     // A younger queue may lose what it confirmed: rabbitmq_young_queue.
     std::thread::sleep(Duration::from_secs(5));
-    let mut before = Publisher::new(vec![url.clone()], QUORUM);
+    let mut before = Publisher::new(vec![url.clone()], QUORUM, "quorum");
     (before.count, before.per_second) = (1_000, 0);
     wait(&runtime, "confirms", LIMIT, before.clone().publish())?;
+    // ANCHOR: fault
     cluster.kill(2)?;
     cluster.kill(3)?;
 
@@ -55,13 +57,13 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     };
     let (classic, quorum, got, stream, declared) =
         wait(&runtime, "the probes", LIMIT * 2, async { Ok(probes.await) })?;
+    // ANCHOR_END: fault
     let is_healthy = ureq::get(&health).call().is_ok();
     cluster.restart(&[2])?;
-    let mut after = Publisher::new(vec![url.clone()], QUORUM);
+    let mut after = Publisher::new(vec![url.clone()], QUORUM, "quorum");
     (after.count, after.per_second) = (1_000, 0);
     let confirmed_again = wait(&runtime, "confirms", LIMIT, after.clone().publish()).is_ok();
-    let expected = before.receipts.numbers();
-    let arrived = wait(&runtime, "reading", LIMIT * 2, read(&url, QUORUM, &expected))?;
+    let arrived = wait(&runtime, "reading", LIMIT * 2, before.read(&url))?;
     // Both publishers number from 0: the first copies are those of before.
     let (first, later) = arrived.split_at(arrived.len().min(1_000));
     let mut counts = before.receipts.counts(before.count, first);

@@ -25,6 +25,7 @@ pub fn write(root: &Path, experiment: &Experiment, lab: &Lab, runs: &[Findings])
         broker: lab.version().to_owned(),
         client: format!("{client} {}", locked_version(root, client)?),
         rust: rust_version()?,
+        title: experiment.title.to_owned(),
         does: experiment.does.to_owned(),
         conclusions: last.conclusions.iter().map(|(text, _)| text.clone()).collect(),
         cases: cases.collect(),

@@ -20,6 +20,7 @@ use super::{
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "sqs_worker_dies",
+    title: "SQS: worker killed",
     does: "A worker takes messages ten at a time and dies at the 15th of 30; when their visibility timeout of 3 s has passed, another one goes on. An emulator of SQS.",
     on: On::LocalStack,
     run,
@@ -69,10 +70,12 @@ fn dies(lab: &mut Lab, queue: &str, first: &str) -> Result<Counts> {
     let file = folder.path().join("done");
     let path = file.to_string_lossy();
     let arguments = ["take", &endpoint, &url, first, &path];
+    // ANCHOR: fault
     let mut victim = Work::start(&worker, &[&arguments[..], &["15"]].concat())?;
     ensure!(!victim.ended_well(LIMIT)?, "the worker was to die");
     let mut heir = Work::start(&worker, &[&arguments[..], &["0"]].concat())?;
     ensure!(heir.ended_well(LIMIT)?, "the second worker failed");
+    // ANCHOR_END: fault
     let confirmed: BTreeSet<_> = (0..MESSAGES).collect();
     Ok(tally::counts(MESSAGES, &confirmed, &numbers(&file)?, None))
 }
