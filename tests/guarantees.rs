@@ -18,7 +18,9 @@ async fn concludes_what_it_must(name: &'static str) -> Result<()> {
         eprint!("{name}\n{}", findings.print());
         findings.check()
     });
-    timeout(LIMIT, running).await.context("not done within 120 s")??
+    timeout(LIMIT, running)
+        .await
+        .context("not done within 120 s")??
 }
 
 #[tokio::test]
@@ -62,7 +64,9 @@ fn every_experiment_is_recorded_and_on_a_page() -> Result<()> {
 #[test]
 fn an_unknown_experiment_is_told_in_one_line() -> Result<()> {
     let binary = env!("CARGO_BIN_EXE_guarantees");
-    let output = std::process::Command::new(binary).arg("kafka_leeder").output()?;
+    let output = std::process::Command::new(binary)
+        .arg("kafka_leeder")
+        .output()?;
     ensure!(output.status.code() == Some(1), "{}", output.status);
     let said = String::from_utf8(output.stderr)?;
     let expected =

@@ -103,7 +103,8 @@ impl Cluster {
     ///
     /// There is no such node.
     pub fn endpoint(&self, node: usize) -> Result<String> {
-        let (_, endpoint) = endpoints::variables(self.nodes.broker, self.nodes.ports(node)?).remove(0);
+        let (_, endpoint) =
+            endpoints::variables(self.nodes.broker, self.nodes.ports(node)?).remove(0);
         Ok(endpoint)
     }
 
@@ -113,7 +114,10 @@ impl Cluster {
     ///
     /// There is no such node, or the broker is another.
     pub fn management(&self, node: usize) -> Result<String> {
-        ensure!(self.nodes.broker == Broker::RabbitMq, "only RabbitMQ has one");
+        ensure!(
+            self.nodes.broker == Broker::RabbitMq,
+            "only RabbitMQ has one"
+        );
         let (_, url) = endpoints::variables(self.nodes.broker, self.nodes.ports(node)?).remove(1);
         Ok(url)
     }
@@ -124,7 +128,10 @@ impl Cluster {
     ///
     /// There is no such node, or it does not run.
     pub fn pid(&self, node: usize) -> Result<i32> {
-        let running = self.running.get(node.wrapping_sub(1)).and_then(Option::as_ref);
+        let running = self
+            .running
+            .get(node.wrapping_sub(1))
+            .and_then(Option::as_ref);
         let running = running.with_context(|| format!("node {node} does not run"))?;
         self.nodes.pid(running.pid())
     }
@@ -208,7 +215,10 @@ impl Cluster {
     ///
     /// The node is no running node of RabbitMQ, or the command fails; the message is its own.
     pub fn rabbitmqctl(&self, node: usize, arguments: &[&str]) -> Result<String> {
-        ensure!(self.nodes.broker == Broker::RabbitMq, "only RabbitMQ has it");
+        ensure!(
+            self.nodes.broker == Broker::RabbitMq,
+            "only RabbitMQ has it"
+        );
         let name = rabbitmq::node_name(node);
         rabbitmq::control(self.pid(node)?, self.nodes.ports(node)?, &name, arguments)
     }
@@ -460,7 +470,10 @@ impl Nodes {
         let mut revived = Vec::new();
         for (node, stamp) in self.numbers().zip(stamps) {
             if !stamp.is_running() {
-                progress(self.broker, &format!("node {node} has ended: starting it again"));
+                progress(
+                    self.broker,
+                    &format!("node {node} has ended: starting it again"),
+                );
                 revived.push((node, self.launch(layout, run, node)?));
             }
         }
@@ -479,7 +492,10 @@ impl Nodes {
 /// Does something for each item at once.
 fn side_by_side<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
-        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| work(item))).collect();
+        let threads: Vec<_> = items
+            .iter()
+            .map(|item| scope.spawn(|| work(item)))
+            .collect();
         threads.into_iter().try_for_each(|thread| {
             thread
                 .join()

@@ -134,7 +134,10 @@ fn start_clusters(
     prepare(layout, brokers)?;
     let run = layout.usual_run();
     let ports = PortPlan::choose_many(Ports::Usual, &reserved_ports(layout)?, nodes)?;
-    for (broker, ports) in brokers.iter().flat_map(|b| ports.iter().map(move |p| (*b, p))) {
+    for (broker, ports) in brokers
+        .iter()
+        .flat_map(|b| ports.iter().map(move |p| (*b, p)))
+    {
         ports.require_free(broker)?;
     }
     let started = for_each(brokers, |broker| {
@@ -292,7 +295,9 @@ fn print_status(layout: &Layout, state: &State, broker: Broker) -> bool {
 fn print_nodes(layout: &Layout, cluster: &Nodes, stamps: &[Stamp]) -> bool {
     let broker = cluster.broker;
     let states: Vec<_> = stamps.iter().map(|stamp| cluster.state_of(stamp)).collect();
-    let all_up = states.iter().all(|state| matches!(state, NodeState::Runs(_)));
+    let all_up = states
+        .iter()
+        .all(|state| matches!(state, NodeState::Runs(_)));
     let word = if all_up { "up" } else { "down" };
     println!("{broker:<12}{word:<6}{} nodes", states.len());
     for ((node, ports), state) in cluster.numbers().zip(&cluster.ports).zip(&states) {
@@ -306,7 +311,10 @@ fn print_nodes(layout: &Layout, cluster: &Nodes, stamps: &[Stamp]) -> bool {
     }
     if states.iter().any(|state| matches!(state, NodeState::Ended)) {
         let nodes = states.len();
-        print_line("to do", &format!("cargo run --bin sandbox -- up --nodes {nodes} {broker}"));
+        print_line(
+            "to do",
+            &format!("cargo run --bin sandbox -- up --nodes {nodes} {broker}"),
+        );
     }
     let log = cluster.log(&layout.usual_run(), 1);
     print_line("logs", &log.display().to_string());

@@ -37,7 +37,9 @@ pub(crate) fn variables(broker: Broker, ports: &PortPlan) -> Vec<(&'static str, 
 /// The variables that lead clients to a cluster: all nodes of Kafka, the first node of RabbitMQ.
 pub(crate) fn of_cluster(broker: Broker, ports: &[PortPlan]) -> Vec<(&'static str, String)> {
     if broker == Broker::Kafka {
-        let nodes = ports.iter().map(|ports| format!("127.0.0.1:{}", ports.kafka));
+        let nodes = ports
+            .iter()
+            .map(|ports| format!("127.0.0.1:{}", ports.kafka));
         return vec![(KAFKA, nodes.collect::<Vec<_>>().join(","))];
     }
     let first = ports.first();

@@ -76,11 +76,7 @@ impl PortPlan {
 
     /// Chooses ports for the nodes of one cluster. With [`Ports::Usual`] the first node has the
     /// usual ones and each further node those that follow: 9093, 5673 and 15673, and so on.
-    pub fn choose_many(
-        ports: Ports,
-        reserved: &HashSet<u16>,
-        nodes: usize,
-    ) -> Result<Vec<Self>> {
+    pub fn choose_many(ports: Ports, reserved: &HashSet<u16>, nodes: usize) -> Result<Vec<Self>> {
         let mut reserved = reserved.clone();
         let mut plans: Vec<Self> = Vec::new();
         for node in 0..nodes {

@@ -191,12 +191,7 @@ impl Kind {
 impl Run {
     /// The program, session or test.
     pub fn name(&self) -> &str {
-        let names = [
-            &self.example,
-            &self.transcript,
-            &self.guarantee,
-            &self.test,
-        ];
+        let names = [&self.example, &self.transcript, &self.guarantee, &self.test];
         names
             .into_iter()
             .flatten()

@@ -150,7 +150,10 @@ impl Stalls {
 
     /// The bars and the caption as Markdown.
     pub fn markdown(&self, caption: &str) -> String {
-        format!("*Drawing: Longest stalls.* {}\n\n{caption}", self.description())
+        format!(
+            "*Drawing: Longest stalls.* {}\n\n{caption}",
+            self.description()
+        )
     }
 
     fn description(&self) -> String {

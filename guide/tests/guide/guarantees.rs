@@ -41,11 +41,25 @@ fn a_table_has_a_row_for_each_case_and_a_number_for_each_run_that_differs() {
     let page = page_with("{{#guarantee kafka_pause}}", "").unwrap();
     let rows: Vec<_> = page.split("<tr>").skip(1).collect();
     let cells = |row: &str| -> Vec<String> {
-        let cells = row.split("</td>").filter_map(|cell| cell.rsplit('>').next());
+        let cells = row
+            .split("</td>")
+            .filter_map(|cell| cell.rsplit('>').next());
         cells.map(|cell| cell.trim().to_owned()).collect()
     };
-    let rows: Vec<_> = rows[rows.len() - 2..].iter().map(|row| cells(row)).collect();
-    let expected = ["acks=all", "100", "100", "100", "0", "2 / 3", "0", "5.0 / 5.5 s"];
+    let rows: Vec<_> = rows[rows.len() - 2..]
+        .iter()
+        .map(|row| cells(row))
+        .collect();
+    let expected = [
+        "acks=all",
+        "100",
+        "100",
+        "100",
+        "0",
+        "2 / 3",
+        "0",
+        "5.0 / 5.5 s",
+    ];
     assert_eq!(rows[0][..8], expected);
     assert_eq!(rows[1][..3], ["acks=0", "9", "0"]);
 }
@@ -71,7 +85,10 @@ fn a_claim_cannot_rest_on_numbers_that_differ() {
                 longest stall 5.5 s";
     let claim = CLAIM.replace("no record is lost", line);
     let error = page_with("Nothing is lost. {{#ev kafka-pause-keeps}}", &claim).unwrap_err();
-    assert!(error.contains("line 1 of the output of kafka_pause differs from run to run"), "{error}");
+    assert!(
+        error.contains("line 1 of the output of kafka_pause differs from run to run"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -83,7 +100,10 @@ fn an_unknown_guarantee() {
     }
     let claim = CLAIM.replace("kafka_pause", "kafka_gone");
     let error = page_with("Nothing is lost. {{#ev kafka-pause-keeps}}", &claim).unwrap_err();
-    assert!(error.contains("and no guarantee; write it or correct the name"), "{error}");
+    assert!(
+        error.contains("and no guarantee; write it or correct the name"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -181,9 +181,8 @@ impl Member {
     /// As `StorageTool` takes them.
     fn voters(&self) -> String {
         let numbered = self.controllers.iter().enumerate();
-        let voters = numbered.map(|(index, (port, folder))| {
-            format!("{}@127.0.0.1:{port}:{folder}", index + 1)
-        });
+        let voters = numbered
+            .map(|(index, (port, folder))| format!("{}@127.0.0.1:{port}:{folder}", index + 1));
         voters.collect::<Vec<_>>().join(",")
     }
 }

@@ -328,7 +328,9 @@ pub(crate) fn running_nodes(ports: &PortPlan) -> Result<usize> {
     let url = format!("http://127.0.0.1:{}/api/nodes", ports.management);
     let agent = http::agent(Duration::from_secs(5));
     let nodes = http::get_json(&agent, &url, Some(GUEST))?;
-    let nodes = nodes.as_array().context("the management API lists no nodes")?;
+    let nodes = nodes
+        .as_array()
+        .context("the management API lists no nodes")?;
     Ok(nodes.iter().filter(|node| node["running"] == true).count())
 }
 

@@ -64,7 +64,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     };
     let experiments: Vec<_> = guarantees::ALL.iter().filter(is_named).collect();
     if arguments.list {
-        experiments.iter().for_each(|e| println!("{}\n    {}", e.name, e.does));
+        experiments
+            .iter()
+            .for_each(|e| println!("{}\n    {}", e.name, e.does));
         return Ok(true);
     }
     let mut lab = Lab::new(std::env::current_exe()?)?;
@@ -78,7 +80,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
             lab.end_cluster()?;
         }
     }
-    failed.iter().for_each(|failure| eprintln!("guarantees: {failure}"));
+    failed
+        .iter()
+        .for_each(|failure| eprintln!("guarantees: {failure}"));
     Ok(failed.is_empty())
 }
 

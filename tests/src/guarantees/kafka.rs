@@ -134,7 +134,11 @@ impl Topic {
             if !read.is_empty() && news.elapsed() > Duration::from_secs(5) {
                 return Ok(read);
             }
-            ensure!(news.elapsed() < LIMIT, "nothing could be read in {}", self.name);
+            ensure!(
+                news.elapsed() < LIMIT,
+                "nothing could be read in {}",
+                self.name
+            );
         }
     }
 }
@@ -164,7 +168,9 @@ pub fn config(servers: &str) -> ClientConfig {
 /// # Errors
 /// It carries none.
 pub fn number_of(record: &impl Message) -> Result<usize> {
-    let text = record.payload_view::<str>().context("a record without payload")??;
+    let text = record
+        .payload_view::<str>()
+        .context("a record without payload")??;
     Ok(text.parse()?)
 }
 
@@ -189,7 +195,10 @@ impl ProducerContext for Keeper {
             Ok(_) => self.0.confirm(*number),
             Err((error, _)) => {
                 let code = error.rdkafka_error_code();
-                self.0.fail(*number, code.map_or(error.to_string(), |code| format!("{code:?}")));
+                self.0.fail(
+                    *number,
+                    code.map_or(error.to_string(), |code| format!("{code:?}")),
+                );
             }
         }
     }
@@ -267,7 +276,10 @@ impl Sender {
                 Ok(()) => return Ok(()),
                 Err((error, same)) => {
                     let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                    ensure!(full && Instant::now() < deadline, "sending {number}: {error}");
+                    ensure!(
+                        full && Instant::now() < deadline,
+                        "sending {number}: {error}"
+                    );
                     record = same;
                     sleep(Duration::from_millis(5));
                 }

@@ -26,8 +26,14 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let mut findings = Findings::default();
     findings.case("enable.idempotence=false", &without);
     findings.case("enable.idempotence=true", &with);
-    findings.conclude("without idempotence, records are repeated", without.repeated > 0);
-    findings.conclude("with idempotence, no record is repeated", with.repeated == 0);
+    findings.conclude(
+        "without idempotence, records are repeated",
+        without.repeated > 0,
+    );
+    findings.conclude(
+        "with idempotence, no record is repeated",
+        with.repeated == 0,
+    );
     let nothing_lost = without.lost + with.lost == 0;
     findings.conclude("no confirmed record is lost", nothing_lost);
     Ok(findings)
@@ -54,7 +60,9 @@ fn paused(lab: &mut Lab, idempotence: &str) -> Result<Counts> {
         // Longer than the client waits for an answer, shorter than it waits altogether.
         thread::sleep(Duration::from_secs(5));
         cluster.resume(1)?;
-        sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        sending
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     sender.settle()?;
     // ANCHOR_END: fault

@@ -61,5 +61,10 @@ fn killed(lab: &mut Lab, first: &str) -> Result<Counts> {
     ensure!(heir.ended_well(limit)?, "the second consumer failed");
     // ANCHOR_END: fault
     let confirmed: BTreeSet<_> = sender.receipts().numbers();
-    Ok(tally::counts(sender.sent(), &confirmed, &numbers(&file)?, None))
+    Ok(tally::counts(
+        sender.sent(),
+        &confirmed,
+        &numbers(&file)?,
+        None,
+    ))
 }

@@ -80,7 +80,12 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         // ANCHOR_END: fault
     }
     ensure!(is_dead, "the coordinator was to die");
-    let counts = tally::counts(sender.sent(), &sender.receipts().numbers(), &read, Some(gap));
+    let counts = tally::counts(
+        sender.sent(),
+        &sender.receipts().numbers(),
+        &read,
+        Some(gap),
+    );
     let mut findings = Findings::default();
     findings.case("commits every 500, session.timeout.ms=6000", &counts);
     findings.conclude("no confirmed record is lost", counts.lost == 0);

@@ -41,10 +41,7 @@ fn stopped(lab: &mut Lab, acks: &str) -> Result<Counts> {
     let name = format!("followers-stopped.acks-{acks}");
     let two = [("min.insync.replicas", "2")];
     let topic = Topic::create(cluster, &runtime, &name, &[1, 2, 3], &two)?;
-    let sender = Sender::new(
-        &topic,
-        &[("acks", acks), ("message.timeout.ms", "5000")],
-    )?;
+    let sender = Sender::new(&topic, &[("acks", acks), ("message.timeout.ms", "5000")])?;
     // ANCHOR: fault
     sender.send(1_000)?;
     sender.await_confirmed(1_000)?;

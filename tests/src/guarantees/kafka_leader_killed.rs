@@ -53,7 +53,9 @@ fn killed(lab: &mut Lab, on: On) -> Result<Counts> {
         let sending = scope.spawn(|| sender.send_at(10_000, 50_000));
         sender.await_confirmed(10_000)?;
         cluster.kill(1)?;
-        sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        sending
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     sender.settle()?;
     // ANCHOR_END: fault

@@ -27,9 +27,18 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     findings.case("acks=1, leader paused", &paused);
     findings.case("acks=1, leader killed", &killed);
     findings.case("acks=all and idempotent, leader paused", &all);
-    findings.conclude("acks=1, leader paused: confirmed records are lost", paused.lost > 0);
-    findings.conclude("acks=1, leader killed: no confirmed record is lost", killed.lost == 0);
-    findings.conclude("acks=all, leader paused: no confirmed record is lost", all.lost == 0);
+    findings.conclude(
+        "acks=1, leader paused: confirmed records are lost",
+        paused.lost > 0,
+    );
+    findings.conclude(
+        "acks=1, leader killed: no confirmed record is lost",
+        killed.lost == 0,
+    );
+    findings.conclude(
+        "acks=all, leader paused: no confirmed record is lost",
+        all.lost == 0,
+    );
     Ok(findings)
 }
 

@@ -7,12 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{
-    Experiment, Findings, Lab, On,
-    kafka::Topic,
-    tally,
-    worker::Work,
-};
+use super::{Experiment, Findings, Lab, On, kafka::Topic, tally, worker::Work};
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "kafka_producer_killed",
@@ -35,7 +30,10 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let mut victim = Work::start(&worker, &[&arguments[..], &["550"]].concat())?;
     ensure!(!victim.ended_well(limit)?, "the producer was to die");
     let mut again = Work::start(&worker, &[&arguments[..], &["0"]].concat())?;
-    ensure!(again.ended_well(limit)?, "the producer failed when it was started again");
+    ensure!(
+        again.ended_well(limit)?,
+        "the producer failed when it was started again"
+    );
     // ANCHOR_END: fault
 
     let all: BTreeSet<_> = (0..1_000).collect();

@@ -25,8 +25,14 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let mut findings = Findings::default();
     findings.case("unclean.leader.election.enable=true", &on);
     findings.case("unclean.leader.election.enable=false", &off);
-    findings.conclude("unclean election on: confirmed records are lost", on.lost > 0);
-    findings.conclude("unclean election off: no confirmed record is lost", off.lost == 0);
+    findings.conclude(
+        "unclean election on: confirmed records are lost",
+        on.lost > 0,
+    );
+    findings.conclude(
+        "unclean election off: no confirmed record is lost",
+        off.lost == 0,
+    );
     Ok(findings)
 }
 
@@ -56,7 +62,9 @@ fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<Counts> {
     }
     cluster.restart(&[1])?;
     // ANCHOR_END: fault
-    wait_for("a leader", LIMIT, || Ok(topic.seen_by(cluster, 1)?.leader > 0))?;
+    wait_for("a leader", LIMIT, || {
+        Ok(topic.seen_by(cluster, 1)?.leader > 0)
+    })?;
     let read = topic.read(&sender.receipts().numbers())?;
     let mut counts = sender.receipts().counts(sender.sent(), &read);
     counts.stall = None; // the sending pauses by itself

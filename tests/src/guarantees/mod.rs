@@ -110,7 +110,11 @@ impl Findings {
             false => format!("NOT SO: {text}"),
         });
         let notes = self.notes.iter().cloned();
-        cases.chain(notes).chain(conclusions).map(|line| line + "\n").collect()
+        cases
+            .chain(notes)
+            .chain(conclusions)
+            .map(|line| line + "\n")
+            .collect()
     }
 
     /// Fails with the conclusions that the run does not bear out.
@@ -130,9 +134,9 @@ impl Findings {
 }
 
 fn line(name: &str, counts: &Counts) -> String {
-    let stall = counts.stall.map_or_else(String::new, |stall| {
-        format!(", longest stall {stall:.1} s")
-    });
+    let stall = counts
+        .stall
+        .map_or_else(String::new, |stall| format!(", longest stall {stall:.1} s"));
     format!(
         "{name}: sent {}, confirmed {}, received {}, lost {}, repeated {}, reordered {}{stall}",
         counts.sent,

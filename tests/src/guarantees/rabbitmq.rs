@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, stream::FuturesUnordered};
+use guide::guarantees::Counts;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     options::{
@@ -21,7 +22,6 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use guide::guarantees::Counts;
 use sandbox::Cluster;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -59,7 +59,10 @@ async fn open_with(url: &str, properties: ConnectionProperties) -> Result<(Conne
 pub async fn declare(url: &str, name: &str, kind: &str) -> Result<()> {
     let (_connection, channel) = open(url).await?;
     let mut arguments = FieldTable::default();
-    for (key, value) in [("x-queue-type", kind), ("x-queue-leader-locator", "client-local")] {
+    for (key, value) in [
+        ("x-queue-type", kind),
+        ("x-queue-leader-locator", "client-local"),
+    ] {
         arguments.insert(key.into(), AMQPValue::LongString(value.into()));
     }
     let options = QueueDeclareOptions::durable();
@@ -75,7 +78,9 @@ pub async fn declare(url: &str, name: &str, kind: &str) -> Result<()> {
 /// `rabbitmqctl` fails, or knows no such queue.
 pub fn leader(cluster: &Cluster, node: usize, queue: &str) -> Result<usize> {
     let listed = cluster.rabbitmqctl(node, &["-q", "list_queues", "name", "leader"])?;
-    let line = listed.lines().find(|line| line.split_whitespace().next() == Some(queue));
+    let line = listed
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(queue));
     let leader = line.and_then(|line| line.split_whitespace().nth(1));
     let number = leader.and_then(|name| name.strip_prefix('n')?.split('@').next()?.parse().ok());
     number.with_context(|| format!("no leader of {queue} in\n{listed}"))
@@ -158,7 +163,9 @@ impl Publisher {
             None => ConnectionProperties::default(),
         };
         let (_connection, channel) = open_with(url, properties).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         while let Err(error) = self.publish_on(&channel, to_send, start).await {
             let Some(limit) = self.recovery else {
                 return Err(error);

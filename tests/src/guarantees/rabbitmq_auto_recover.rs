@@ -2,10 +2,7 @@
 //!
 //! Run: `cargo run --bin guarantees rabbitmq_auto_recover`
 
-use std::{
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use anyhow::Result;
 use guide::guarantees::Counts;
@@ -37,7 +34,9 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         hung += usize::from(times > 0);
     }
     let attempts = ATTEMPTS.len();
-    findings.note(format!("lapin's recovery hung in {hung} of {attempts} runs"));
+    findings.note(format!(
+        "lapin's recovery hung in {hung} of {attempts} runs"
+    ));
     findings.conclude("no confirmed message is lost", lost == 0);
     Ok(findings)
 }
@@ -59,7 +58,9 @@ fn killed(lab: &mut Lab, attempt: &str) -> Result<(Counts, usize)> {
     cluster.kill(1)?;
     cluster.restart(&[1])?;
     // ANCHOR_END: fault
-    wait(&runtime, "everything confirmed", LIMIT * 2, async { publishing.await? })?;
+    wait(&runtime, "everything confirmed", LIMIT * 2, async {
+        publishing.await?
+    })?;
     let counts = wait(&runtime, "reading", LIMIT * 2, publisher.counts(&url))?;
     Ok((counts, publisher.hung.load(Ordering::Relaxed)))
 }

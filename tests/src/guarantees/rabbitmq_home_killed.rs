@@ -27,7 +27,12 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     let cluster = lab.cluster(On::ThreeRabbitMq)?;
     let queue = "home-killed.classic";
     let (first, second) = (cluster.endpoint(1)?, cluster.endpoint(2)?);
-    wait(&runtime, "a queue", LIMIT, declare(&first, queue, "classic"))?;
+    wait(
+        &runtime,
+        "a queue",
+        LIMIT,
+        declare(&first, queue, "classic"),
+    )?;
     let publisher = Publisher::new(vec![second.clone()], queue, "classic");
     let publishing = runtime.spawn(publisher.clone().publish());
     wait_for("5,000 confirmed messages", LIMIT, || {
@@ -37,7 +42,9 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     publisher.receipts.restart_clock();
     cluster.kill(1)?;
     cluster.restart(&[1])?;
-    wait(&runtime, "everything confirmed", LIMIT, async { publishing.await? })?;
+    wait(&runtime, "everything confirmed", LIMIT, async {
+        publishing.await?
+    })?;
     let counts = wait(&runtime, "reading", LIMIT * 2, publisher.counts(&second))?;
     // ANCHOR_END: fault
     let again = publisher.again.load(Ordering::Relaxed);

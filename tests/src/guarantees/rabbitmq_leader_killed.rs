@@ -53,7 +53,10 @@ fn killed(lab: &mut Lab, kind: &'static str) -> Result<Counts> {
     wait(&runtime, "a queue", LIMIT, declare(&first, &queue, kind))?;
     // A younger queue may lose what it confirmed: rabbitmq_young_queue.
     std::thread::sleep(Duration::from_secs(5));
-    ensure!(leader(cluster, 1, &queue)? == 1, "another node leads {queue}");
+    ensure!(
+        leader(cluster, 1, &queue)? == 1,
+        "another node leads {queue}"
+    );
     let publisher = Publisher::new(vec![second.clone()], &queue, kind);
     let publishing = runtime.spawn(publisher.clone().publish());
     wait_for("5,000 confirmed messages", LIMIT, || {
@@ -62,7 +65,9 @@ fn killed(lab: &mut Lab, kind: &'static str) -> Result<Counts> {
     // ANCHOR: fault
     publisher.receipts.restart_clock();
     cluster.kill(1)?;
-    wait(&runtime, "everything confirmed", LIMIT, async { publishing.await? })?;
+    wait(&runtime, "everything confirmed", LIMIT, async {
+        publishing.await?
+    })?;
     wait(&runtime, "reading", LIMIT * 2, publisher.counts(&second))
     // ANCHOR_END: fault
 }

@@ -50,12 +50,19 @@ fn run(lab: &mut Lab) -> Result<Findings> {
     cluster.resume(1)?;
     // ANCHOR_END: fault
     for publishing in publishing {
-        wait(&runtime, "everything confirmed", LIMIT * 2, async { publishing.await? })?;
+        wait(&runtime, "everything confirmed", LIMIT * 2, async {
+            publishing.await?
+        })?;
     }
     let mut counted: Vec<Counts> = Vec::new();
     for publisher in &publishers {
         let url = cluster.endpoint(2)?;
-        counted.push(wait(&runtime, "reading", LIMIT * 2, publisher.counts(&url))?);
+        counted.push(wait(
+            &runtime,
+            "reading",
+            LIMIT * 2,
+            publisher.counts(&url),
+        )?);
     }
     let (elsewhere, here) = (&counted[0], &counted[1]);
     let mut findings = Findings::default();

@@ -56,7 +56,9 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         )
     };
     let (classic, quorum, got, stream, declared) =
-        wait(&runtime, "the probes", LIMIT * 2, async { Ok(probes.await) })?;
+        wait(&runtime, "the probes", LIMIT * 2, async {
+            Ok(probes.await)
+        })?;
     // ANCHOR_END: fault
     let is_healthy = ureq::get(&health).call().is_ok();
     cluster.restart(&[2])?;
@@ -110,7 +112,9 @@ enum Answer {
 async fn publish(url: &str, queue: &str, seconds: u64) -> Answer {
     let published = async {
         let (_connection, channel) = open(url).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let payload = format!("{:0100}", 5_000);
         let queue = queue.into();
@@ -129,7 +133,9 @@ async fn publish(url: &str, queue: &str, seconds: u64) -> Answer {
 async fn get(url: &str, queue: &str) -> Answer {
     let getting = async {
         let (_connection, channel) = open(url).await?;
-        let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await;
+        let got = channel
+            .basic_get(queue.into(), BasicGetOptions::default())
+            .await;
         got.context("basic.get")
     };
     match timeout(Duration::from_secs(10), getting).await {

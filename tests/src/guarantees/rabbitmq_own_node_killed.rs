@@ -58,7 +58,9 @@ fn killed(lab: &mut Lab, kind: &'static str) -> Result<(Counts, usize)> {
     })?;
     publisher.receipts.restart_clock();
     cluster.kill(1)?;
-    wait(&runtime, "everything confirmed", LIMIT, async { publishing.await? })?;
+    wait(&runtime, "everything confirmed", LIMIT, async {
+        publishing.await?
+    })?;
     let counts = wait(&runtime, "reading", LIMIT * 2, publisher.counts(&second))?;
     // ANCHOR_END: fault
     Ok((counts, publisher.again.load(Ordering::Relaxed)))

@@ -27,7 +27,11 @@ pub fn write(root: &Path, experiment: &Experiment, lab: &Lab, runs: &[Findings])
         rust: rust_version()?,
         title: experiment.title.to_owned(),
         does: experiment.does.to_owned(),
-        conclusions: last.conclusions.iter().map(|(text, _)| text.clone()).collect(),
+        conclusions: last
+            .conclusions
+            .iter()
+            .map(|(text, _)| text.clone())
+            .collect(),
         cases: cases.collect(),
     };
     let record = toml::to_string(&guarantee)?;

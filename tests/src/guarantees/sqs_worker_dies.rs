@@ -58,7 +58,9 @@ fn dies(lab: &mut Lab, queue: &str, first: &str) -> Result<Counts> {
     let (runtime, worker) = (lab.runtime(), lab.worker.clone());
     let value = |name: &str| {
         let found = environment.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.clone()).with_context(|| format!("no {name}"))
+        found
+            .map(|(_, value)| value.clone())
+            .with_context(|| format!("no {name}"))
     };
     let endpoint = value("AWS_ENDPOINT_URL")?;
     let sending = async {
@@ -102,7 +104,9 @@ async fn send(sqs: &Client, queue: &str) -> Result<String> {
         let mut sending = sqs.send_message().queue_url(&url).message_body(&body);
         if is_fifo {
             let id = format!("{body}-{}", std::process::id());
-            sending = sending.message_group_id("orders").message_deduplication_id(id);
+            sending = sending
+                .message_group_id("orders")
+                .message_deduplication_id(id);
         }
         sending.send().await?;
     }
@@ -120,9 +124,14 @@ pub async fn take(
     mut work: impl FnMut(usize) -> Result<()>,
 ) -> Result<()> {
     loop {
-        let poll = sqs.receive_message().queue_url(url).max_number_of_messages(10);
+        let poll = sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10);
         let polling = poll.wait_time_seconds(6).send();
-        let messages = timeout(LIMIT, polling).await.context("no answer within 60 s")??;
+        let messages = timeout(LIMIT, polling)
+            .await
+            .context("no answer within 60 s")??;
         if messages.messages().is_empty() {
             return Ok(()); // longer than the visibility timeout: nothing is left
         }
@@ -142,6 +151,10 @@ pub async fn take(
 
 async fn delete(sqs: &Client, url: &str, message: &aws_sdk_sqs::types::Message) -> Result<()> {
     let receipt = message.receipt_handle().context("no receipt handle")?;
-    sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await?;
+    sqs.delete_message()
+        .queue_url(url)
+        .receipt_handle(receipt)
+        .send()
+        .await?;
     Ok(())
 }

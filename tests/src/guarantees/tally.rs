@@ -76,7 +76,10 @@ impl Receipts {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
-        let mut inner = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut inner = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         change(&mut inner)
     }
 }
@@ -111,7 +114,11 @@ pub fn counts(
 ///
 /// # Errors
 /// It does not within the limit, or the last look at it failed; the message says what was awaited.
-pub fn wait_for(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_for(
+    what: &str,
+    limit: Duration,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let deadline = Instant::now() + limit;
     loop {
         let looked = holds();

@@ -92,7 +92,9 @@ impl Work {
         let mut command = Command::new(worker);
         command.arg("work").args(arguments).stdin(Stdio::null());
         let child = command.spawn();
-        Ok(Worker(child.with_context(|| format!("starting {}", worker.display()))?))
+        Ok(Worker(child.with_context(|| {
+            format!("starting {}", worker.display())
+        })?))
     }
 }
 
@@ -136,7 +138,13 @@ fn die() -> Result<()> {
 
 const BATCH: usize = 100;
 
-fn consume(servers: &str, topic: &str, commit_first: bool, file: &Path, dies_at: usize) -> Result<()> {
+fn consume(
+    servers: &str,
+    topic: &str,
+    commit_first: bool,
+    file: &Path,
+    dies_at: usize,
+) -> Result<()> {
     let mut settings = config(servers);
     settings
         .set("group.id", topic)
@@ -152,7 +160,11 @@ fn consume(servers: &str, topic: &str, commit_first: bool, file: &Path, dies_at:
         let mut batch = Vec::new();
         while batch.len() < BATCH {
             // The first records of a group come when a dead member's session has ended.
-            let patience = if begun == 0 { LIMIT } else { Duration::from_secs(2) };
+            let patience = if begun == 0 {
+                LIMIT
+            } else {
+                Duration::from_secs(2)
+            };
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(record)) => {
                     batch.push(number_of(&record)?);
@@ -203,7 +215,13 @@ fn produce(servers: &str, topic: &str, file: &Path, count: usize, dies_at: usize
     Ok(())
 }
 
-fn take(endpoint: &str, queue: &str, delete_first: bool, file: &Path, dies_at: usize) -> Result<()> {
+fn take(
+    endpoint: &str,
+    queue: &str,
+    delete_first: bool,
+    file: &Path,
+    dies_at: usize,
+) -> Result<()> {
     let mut done = fs::File::options().create(true).append(true).open(file)?;
     let mut begun = 0;
     let work = |number| {
