@@ -70,35 +70,50 @@ fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     let mut lab = Lab::new(std::env::current_exe()?)?;
+    let mut runs: Vec<Runs> = experiments.iter().map(|_| Runs::default()).collect();
     let mut failed = Vec::new();
-    for (number, experiment) in (1..).zip(&experiments) {
-        eprintln!("[{number} of {}] {}", experiments.len(), experiment.does);
-        let done = perform(&mut lab, experiment, arguments.record);
-        if let Err(error) = done {
-            failed.push(format!("{}: {error:#}", experiment.name));
-            // Whatever state it is in, the next experiment does not inherit it.
-            lab.end_cluster()?;
+    for pass in 0..if arguments.record { 2 } else { 1 } {
+        // Each pass has brokers of its own: nothing is left of the one before.
+        lab.end_cluster()?;
+        for (index, experiment) in experiments.iter().enumerate() {
+            let number = pass * experiments.len() + index + 1;
+            eprintln!("[{number}] {}: {}", experiment.name, experiment.does);
+            if let Err(error) = perform(&mut lab, experiment, &mut runs[index]) {
+                failed.push(format!("{}: {error:#}", experiment.name));
+                // Whatever state it is in, the next experiment does not inherit it.
+                lab.end_cluster()?;
+            }
         }
     }
     failed
         .iter()
         .for_each(|failure| eprintln!("guarantees: {failure}"));
+    if arguments.record {
+        let root = tests::root();
+        let is_whole = |runs: &Runs| runs.findings.len() == 2;
+        let recorded = experiments.iter().zip(&runs);
+        for (experiment, runs) in recorded.filter(|(_, runs)| is_whole(runs)) {
+            recording::write(&root, experiment, &runs.version, &runs.findings)
+                .context("a record was not written")?;
+        }
+    }
     Ok(failed.is_empty())
 }
 
-fn perform(lab: &mut Lab, experiment: &Experiment, record: bool) -> Result<()> {
-    let mut runs: Vec<Findings> = Vec::new();
-    for _ in 0..if record { 2 } else { 1 } {
-        let start = Instant::now();
-        let findings = (experiment.run)(lab)?;
-        let took = start.elapsed().as_secs_f64();
-        println!("{} ({took:.0} s)\n{}", experiment.name, findings.print());
-        findings.check()?;
-        runs.push(findings);
-    }
-    if record {
-        let root = tests::root();
-        recording::write(&root, experiment, lab, &runs).context("the record was not written")?;
-    }
+/// What the runs of one experiment found.
+#[derive(Default)]
+struct Runs {
+    findings: Vec<Findings>,
+    version: String,
+}
+
+fn perform(lab: &mut Lab, experiment: &Experiment, runs: &mut Runs) -> Result<()> {
+    let start = Instant::now();
+    let findings = (experiment.run)(lab)?;
+    let took = start.elapsed().as_secs_f64();
+    println!("{} ({took:.0} s)\n{}", experiment.name, findings.print());
+    findings.check()?;
+    runs.findings.push(findings);
+    runs.version = lab.version().to_owned();
     Ok(())
 }

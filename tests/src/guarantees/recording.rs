@@ -5,14 +5,14 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use guide::guarantees::{Case, Guarantee, file};
 
-use super::{Experiment, Findings, Lab};
+use super::{Experiment, Findings};
 use crate::record::{locked_version, rust_version};
 
 /// Writes the record of an experiment: the counts of all runs, and what the last one printed.
 ///
 /// # Errors
 /// A version cannot be found out, or a file cannot be written.
-pub fn write(root: &Path, experiment: &Experiment, lab: &Lab, runs: &[Findings]) -> Result<()> {
+pub fn write(root: &Path, experiment: &Experiment, version: &str, runs: &[Findings]) -> Result<()> {
     let last = runs.last().context("nothing was run")?;
     let cases = last.cases.iter().enumerate();
     let cases = cases.map(|(index, (name, _))| Case {
@@ -22,7 +22,7 @@ pub fn write(root: &Path, experiment: &Experiment, lab: &Lab, runs: &[Findings])
     let client = experiment.on.client();
     let guarantee = Guarantee {
         recorded: jiff::ZonedDateTime::now().date().to_string().parse()?,
-        broker: lab.version().to_owned(),
+        broker: version.to_owned(),
         client: format!("{client} {}", locked_version(root, client)?),
         rust: rust_version()?,
         title: experiment.title.to_owned(),
