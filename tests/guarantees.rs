@@ -43,6 +43,11 @@ fn every_experiment_is_recorded_and_on_a_page() -> Result<()> {
         let name = experiment.name;
         let found = guide::examples::Example::find(&root, name).map_err(anyhow::Error::msg)?;
         found.recording(&root).map_err(anyhow::Error::msg)?;
+        let record = guide::guarantees::Guarantee::load(&root, name).map_err(anyhow::Error::msg)?;
+        ensure!(
+            record.does == experiment.does && record.title == experiment.title,
+            "the record of {name} is about another experiment; record it again"
+        );
         ensure!(
             built.programs.contains(name),
             "no page has {{{{#proof {name}}}}}"

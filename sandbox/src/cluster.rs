@@ -465,6 +465,13 @@ impl Nodes {
         }
     }
 
+    /// Where the nodes' logs are, in one line: `kafka/{1,2,3}/kafka.log`.
+    pub fn logs(&self, run: &Path) -> String {
+        let numbers: Vec<_> = self.numbers().map(|node| node.to_string()).collect();
+        let first = self.log(run, 1).display().to_string();
+        first.replace("/1/", &format!("/{{{}}}/", numbers.join(",")))
+    }
+
     /// Starts anew, with their data, the nodes whose process has ended, and returns what runs now.
     pub fn revive(&self, layout: &Layout, run: &Path, stamps: &[Stamp]) -> Result<Vec<Stamp>> {
         let mut revived = Vec::new();

@@ -316,8 +316,7 @@ fn print_nodes(layout: &Layout, cluster: &Nodes, stamps: &[Stamp]) -> bool {
             &format!("cargo run --bin sandbox -- up --nodes {nodes} {broker}"),
         );
     }
-    let log = cluster.log(&layout.usual_run(), 1);
-    print_line("logs", &log.display().to_string());
+    print_line("logs", &cluster.logs(&layout.usual_run()));
     all_up
 }
 

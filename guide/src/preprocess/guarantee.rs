@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::{
     examples::System,
-    guarantees::{Counts, Guarantee},
+    guarantees::{Case, Counts, Guarantee},
     markup,
     site::{Page, Site},
 };
@@ -20,38 +20,58 @@ use super::Format;
 pub fn table(site: &Site, page: &Page, names: &str, format: Format) -> Result<String, String> {
     let guarantees = load(site, names)?;
     let is_one = guarantees.len() == 1;
+    let first = if is_one { "Setting" } else { "What breaks" };
     let columns = "Sent | Confirmed | Received | Lost | Repeated | Reordered | Longest stall";
     let numbers = "|--:".repeat(7);
-    let mut text = match is_one {
-        true => format!("| Setting | {columns} |\n|---{numbers}|\n"),
-        false => format!("| What breaks | Setting | {columns} |\n|---|---{numbers}|\n"),
-    };
+    let mut text = format!("| {first} | {columns} |\n|---{numbers}|\n");
     for (name, guarantee) in &guarantees {
         let title = match format {
             Format::Html => link(site, page, name, &guarantee.title),
             Format::Markdown => guarantee.title.clone(),
         };
         for case in &guarantee.cases {
-            if !is_one {
-                text += &format!("| {title} ");
-            }
-            let cell = |value: &dyn Fn(&Counts) -> usize| each(case.runs.iter().map(value));
-            let stalls = case.runs.iter().map(|run| run.stall);
-            let stall = stalls.collect::<Option<Vec<_>>>().map(seconds);
-            text += &format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                case.name,
-                cell(&|run| run.sent),
-                cell(&|run| run.confirmed),
-                cell(&|run| run.received),
-                cell(&|run| run.lost),
-                cell(&|run| run.repeated),
-                cell(&|run| run.reordered),
-                stall.unwrap_or_default(),
-            );
+            let label = match guarantee.cases.as_slice() {
+                _ if is_one => case.name.clone(),
+                [_] => title.clone(),
+                _ => format!("{title}, {}", case.name),
+            };
+            text += &row(&label, case);
         }
     }
     Ok(text)
+}
+
+fn row(label: &str, case: &Case) -> String {
+    let count = |value: fn(&Counts) -> usize| {
+        let values = case.runs.iter().map(value);
+        each(values.map(grouped))
+    };
+    let stalls = case.runs.iter().map(|run| run.stall);
+    let stalls = stalls.collect::<Option<Vec<_>>>();
+    let cells = [
+        label.to_owned(),
+        count(|run| run.sent),
+        count(|run| run.confirmed),
+        count(|run| run.received),
+        count(|run| run.lost),
+        count(|run| run.repeated),
+        count(|run| run.reordered),
+        stalls.map_or_else(|| "–".to_owned(), seconds),
+    ];
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// `12,345`
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn load<'a>(site: &Site, names: &'a str) -> Result<Vec<(&'a str, Guarantee)>, String> {
@@ -118,7 +138,11 @@ impl Stalls {
                 let Some(runs) = stalls.collect::<Option<Vec<_>>>() else {
                     continue;
                 };
-                let label = format!("{}, {}", guarantee.title, case.name);
+                // What has one case only needs no more than its title; a long label has no room.
+                let label = match guarantee.cases.as_slice() {
+                    [_] => guarantee.title.clone(),
+                    _ => format!("{}, {}", guarantee.title, case.name),
+                };
                 bars.push(Bar {
                     system,
                     label,
@@ -143,7 +167,7 @@ impl Stalls {
         let caption = markup::inline(caption);
         let (shown_width, shown_height) = (WIDTH * 1.2, height * 1.2);
         format!(
-            r#"<figure class="fig wide"><svg viewBox="0 0 {WIDTH} {height}" width="{shown_width:.0}" height="{shown_height:.0}" role="img" aria-labelledby="stalls-title stalls-desc" font-family="ui-sans-serif,system-ui,sans-serif" font-size="11" fill="currentColor"><title id="stalls-title">Longest stalls</title><desc id="stalls-desc">{}</desc>{bars}</svg><figcaption>{caption}</figcaption></figure>"#,
+            r#"<figure class="fig wide"><svg class="drawing" width="{shown_width:.0}" height="{shown_height:.0}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="stalls-title stalls-desc" fill="currentColor" font-family="system-ui,sans-serif" font-size="11"><title id="stalls-title">Longest stalls</title><desc id="stalls-desc">{}</desc>{bars}</svg><figcaption>{caption}</figcaption></figure>"#,
             markup::text(&self.description()),
         )
     }
@@ -191,7 +215,11 @@ mod tests {
 
     #[test]
     fn runs_that_agree_are_one_number() {
-        assert_eq!(each([1000, 1000].into_iter()), "1000");
+        assert_eq!(each([1000, 1000].into_iter().map(grouped)), "1,000");
+        assert_eq!(
+            [0, 999, 50_010, 1_000_000].map(grouped),
+            ["0", "999", "50,010", "1,000,000"]
+        );
         assert_eq!(each([23, 31].into_iter()), "23 / 31");
         assert_eq!(seconds(vec![5.0, 5.1]), "5.0 / 5.1 s");
     }
