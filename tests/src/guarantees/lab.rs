@@ -23,9 +23,12 @@ pub enum On {
     LocalStack,
 }
 
+/// Settings of a broker: names and values.
+type Settings = &'static [(&'static str, &'static str)];
+
 impl On {
-    fn cluster(self) -> Option<(Broker, usize, &'static [(&'static str, &'static str)])> {
-        let quick = &[
+    fn cluster(self) -> Option<(Broker, usize, Settings)> {
+        let quick: Settings = &[
             ("broker.session.timeout.ms", "3000"),
             ("broker.heartbeat.interval.ms", "500"),
         ];
