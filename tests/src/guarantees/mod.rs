@@ -19,6 +19,7 @@ mod kafka_coordinator_killed;
 mod kafka_followers_stopped;
 mod kafka_leader_killed;
 mod kafka_leader_paused;
+mod kafka_lone_broker;
 mod kafka_producer_killed;
 mod kafka_two_dead;
 mod kafka_unclean_election;
@@ -49,10 +50,11 @@ pub struct Experiment {
 }
 
 /// Every experiment, those that share brokers together.
-pub const ALL: [&Experiment; 18] = [
+pub const ALL: [&Experiment; 19] = [
     &kafka_broker_paused::EXPERIMENT,
     &kafka_consumer_killed::EXPERIMENT,
     &kafka_producer_killed::EXPERIMENT,
+    &kafka_lone_broker::EXPERIMENT,
     &kafka_coordinator_killed::EXPERIMENT,
     &kafka_leader_killed::EXPERIMENT,
     &kafka_followers_stopped::EXPERIMENT,
