@@ -238,7 +238,7 @@ pub(crate) fn claim_many(
     let owner = Some(Stamp::of_this_process()?);
     State {
         owner,
-        ports: plans.clone(),
+        plans: plans.clone(),
         brokers: Vec::new(),
     }
     .write(&folder)?;

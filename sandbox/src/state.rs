@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub owner: Option<Stamp>,
     /// The ports that a private sandbox has chosen, written before its brokers start.
     #[serde(default)]
-    pub ports: Vec<PortPlan>,
+    pub plans: Vec<PortPlan>,
     pub brokers: Vec<Started>,
 }
 
@@ -106,7 +106,7 @@ impl State {
     fn ports(&self) -> impl Iterator<Item = u16> + '_ {
         let brokers = self.brokers.iter();
         let brokers = brokers.flat_map(|started| started.by.ports());
-        let own = self.ports.iter().copied();
+        let own = self.plans.iter().copied();
         own.chain(brokers).flat_map(|ports| ports.all())
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         let (mut owner, broker) = (start(), start());
         let mut state = State {
             owner: Some(owner.stamp().unwrap()),
-            ports: vec![ports],
+            plans: vec![ports],
             ..State::default()
         };
         let stamp = broker.stamp().unwrap();
