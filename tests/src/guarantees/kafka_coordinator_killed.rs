@@ -73,6 +73,7 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         }
         if read.len() == BEFORE {
             cluster.kill(usize::try_from(coordinator)?)?;
+            gap = Duration::ZERO; // what counts begins here
         }
         // ANCHOR_END: fault
         if read.len() == BEFORE + 1 {
