@@ -56,7 +56,8 @@ impl On {
 pub struct Lab {
     /// The program that a client which will be killed is a process of.
     pub worker: PathBuf,
-    runtime: Runtime,
+    /// Never shut down: a connection of lapin that hangs in its recovery would panic.
+    runtime: &'static Runtime,
     cluster: Option<(On, Cluster)>,
     localstack: Option<Sandbox>,
     version: String,
@@ -70,7 +71,7 @@ impl Lab {
     pub fn new(worker: PathBuf) -> Result<Self> {
         Ok(Self {
             worker,
-            runtime: Runtime::new()?,
+            runtime: Box::leak(Box::new(Runtime::new()?)),
             cluster: None,
             localstack: None,
             version: String::new(),
