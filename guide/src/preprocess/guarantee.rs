@@ -92,16 +92,16 @@ fn link(site: &Site, page: &Page, name: &str, title: &str) -> String {
     }
 }
 
-/// The value of each run; one value when all are the same.
+/// The value of each run, on one line; one value when all are the same.
 fn each<T: PartialEq + Display>(values: impl Iterator<Item = T>) -> String {
     let mut values: Vec<T> = values.collect();
     values.dedup();
     let values: Vec<_> = values.iter().map(T::to_string).collect();
-    values.join(" / ")
+    values.join("\u{a0}/\u{a0}")
 }
 
 fn seconds(values: Vec<f64>) -> String {
-    each(values.into_iter().map(|value| format!("{value:.1}"))) + " s"
+    each(values.into_iter().map(|value| format!("{value:.1}"))) + "\u{a0}s"
 }
 
 /// The longest stalls of some experiments.
@@ -220,8 +220,8 @@ mod tests {
             [0, 999, 50_010, 1_000_000].map(grouped),
             ["0", "999", "50,010", "1,000,000"]
         );
-        assert_eq!(each([23, 31].into_iter()), "23 / 31");
-        assert_eq!(seconds(vec![5.0, 5.1]), "5.0 / 5.1 s");
+        assert_eq!(each([23, 31].into_iter()), "23\u{a0}/\u{a0}31");
+        assert_eq!(seconds(vec![5.0, 5.1]), "5.0\u{a0}/\u{a0}5.1\u{a0}s");
     }
 
     #[test]

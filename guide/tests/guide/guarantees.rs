@@ -56,9 +56,9 @@ fn a_table_has_a_row_for_each_case_and_a_number_for_each_run_that_differs() {
         "100",
         "100",
         "0",
-        "2 / 3",
+        "2\u{a0}/\u{a0}3",
         "0",
-        "5.0 / 5.5 s",
+        "5.0\u{a0}/\u{a0}5.5\u{a0}s",
     ];
     assert_eq!(rows[0][..8], expected);
     assert_eq!(rows[1][..3], ["acks=0", "9", "0"]);
@@ -68,7 +68,7 @@ fn a_table_has_a_row_for_each_case_and_a_number_for_each_run_that_differs() {
 fn a_chart_has_a_bar_for_each_stall() {
     let page = page_with("{{#stalls kafka_pause | **Stalls.** In seconds.}}", "").unwrap();
     assert_eq!(page.matches("v11h-").count(), 1, "{page}");
-    assert!(page.contains("Kafka: broker paused, acks=all: 5.0 / 5.5 s."));
+    assert!(page.contains("Kafka: broker paused, acks=all: 5.0\u{a0}/\u{a0}5.5\u{a0}s."));
     assert!(page.contains("<figcaption><strong>Stalls.</strong> In seconds.</figcaption>"));
 }
 
