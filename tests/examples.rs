@@ -180,7 +180,7 @@ fn is_cut_off(example: &Example) -> bool {
 fn faults_of(example: &Example) -> &'static [Fault] {
     match example.kind {
         Kind::Program => Fault::of(example.system()),
-        Kind::Transcript | Kind::Test => &[],
+        Kind::Transcript | Kind::Test | Kind::Guarantee => &[],
     }
 }
 

@@ -123,7 +123,9 @@ fn every_program_keeps_the_contract() -> Result<()> {
     for example in all_examples()? {
         let (name, program) = (&example.name, example.program());
         let (comment, code) = match example.kind {
-            Kind::Program | Kind::Test => ("//!", guide::rust_code_only(&program)),
+            Kind::Program | Kind::Test | Kind::Guarantee => {
+                ("//!", guide::rust_code_only(&program))
+            }
             Kind::Transcript => ("#", String::new()),
         };
         // Anchors count: the file is what one reads.

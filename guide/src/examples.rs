@@ -1,6 +1,7 @@
 //! What readers run, what each printed and when: programs in `snippets/SYSTEM/examples/NAME.rs` and
 //! tests in `tests/NAME.rs` with `output/NAME.txt` and `output/NAME.toml`; command-line sessions in
-//! `transcripts/NAME.sh` with the same two files beside them.
+//! `transcripts/NAME.sh` with the same two files beside them; fault experiments, see
+//! [`guarantees`](crate::guarantees).
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ use toml::value::{Date, Datetime};
 use crate::{
     errors::{line_at, shown},
     files,
+    guarantees::{self, Guarantee},
 };
 
 /// A messaging system that the guide compares.
@@ -39,6 +41,8 @@ pub enum Kind {
     Transcript,
     /// `tests/NAME.rs`, run by `cargo test --test NAME`.
     Test,
+    /// A fault experiment of the project's own tests, run by `cargo run --bin guarantees NAME`.
+    Guarantee,
 }
 
 /// A program, session or test, found by its name.
@@ -145,31 +149,33 @@ impl System {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind that is in `snippets/`.
     pub const ALL: [Self; 3] = [Self::Program, Self::Transcript, Self::Test];
 
-    /// The folder of its files in a crate of `snippets/`.
+    /// The folder of its files in a crate of `snippets/`, or from the root.
     fn folder(self) -> &'static str {
         match self {
             Self::Program => "examples",
             Self::Transcript => "transcripts",
             Self::Test => "tests",
+            Self::Guarantee => guarantees::SOURCES,
         }
     }
 
     /// The extension of its files.
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Program | Self::Test => "rs",
+            Self::Program | Self::Test | Self::Guarantee => "rs",
             Self::Transcript => "sh",
         }
     }
 
-    /// The folder in a crate of `snippets/` of what it printed.
+    /// The folder in a crate of `snippets/`, or from the root, of what it printed.
     fn output_folder(self) -> &'static str {
         match self {
             Self::Program | Self::Test => "output",
             Self::Transcript => "transcripts",
+            Self::Guarantee => guarantees::RECORDS,
         }
     }
 
@@ -203,12 +209,15 @@ impl Example {
             let kinds = Kind::ALL.into_iter().filter(is_there);
             found.extend(kinds.map(|kind| (folder.clone(), kind)));
         }
+        if root.join(Kind::Guarantee.file(name)).is_file() {
+            found.push((root.to_owned(), Kind::Guarantee));
+        }
         match found.as_slice() {
             [(folder, kind)] => Self::read(folder, *kind, name),
             [] => {
                 let files = Kind::ALL.map(|kind| kind.file(name)).join(", ");
                 Err(format!(
-                    "none of {files} in snippets/*; write it or correct the name"
+                    "none of {files} in snippets/*, and no guarantee; write it or correct the name"
                 ))
             }
             several => {
@@ -249,8 +258,14 @@ impl Example {
     }
 
     fn read(folder: &Path, kind: Kind, name: &str) -> Result<Self, String> {
-        let crate_folder = folder.file_name().unwrap_or_default().to_string_lossy();
-        let file = format!("snippets/{crate_folder}/{}", kind.file(name));
+        let crate_folder = match kind {
+            Kind::Guarantee => "tests".into(),
+            _ => folder.file_name().unwrap_or_default().to_string_lossy(),
+        };
+        let file = match kind {
+            Kind::Guarantee => kind.file(name),
+            _ => format!("snippets/{crate_folder}/{}", kind.file(name)),
+        };
         let source = fs::read_to_string(folder.join(kind.file(name)))
             .map_err(|e| format!("cannot read {file}: {e}"))?;
         let system = System::of(&crate_folder, name).ok_or_else(|| {
@@ -269,9 +284,13 @@ impl Example {
         })
     }
 
-    /// The file relative to `snippets/`: `kafka/examples/kafka_groups.rs`.
+    /// The file relative to `snippets/`: `kafka/examples/kafka_groups.rs`. That of a guarantee is
+    /// relative to the root.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.crate_folder, self.kind.file(&self.name))
+        match self.kind {
+            Kind::Guarantee => self.kind.file(&self.name),
+            _ => format!("{}/{}", self.crate_folder, self.kind.file(&self.name)),
+        }
     }
 
     /// The file's name: `kafka_groups.rs`.
@@ -285,6 +304,7 @@ impl Example {
             Kind::Program => format!("cargo run --example {}", self.name),
             Kind::Transcript => format!("bash snippets/{}", self.path()),
             Kind::Test => format!("cargo test --test {}", self.name),
+            Kind::Guarantee => format!("cargo run --bin guarantees {}", self.name),
         }
     }
 
@@ -334,11 +354,19 @@ impl Example {
             let file = self.output_file(extension);
             fs::read_to_string(root.join(&file)).map_err(|_| {
                 let name = &self.name;
-                format!("no {file}; record a run: cargo run --bin record {name}")
+                let record = match self.kind {
+                    Kind::Guarantee => "guarantees -- --record",
+                    _ => "record",
+                };
+                format!("no {file}; record a run: cargo run --bin {record} {name}")
             })
         };
         let output = read("txt")?;
         plain(&output).map_err(|message| format!("{}: {message}", self.output_file("txt")))?;
+        if self.kind == Kind::Guarantee {
+            let record = Guarantee::load(root, &self.name)?.record(&output);
+            return Ok(Recording { output, record });
+        }
         let file = self.output_file("toml");
         let wrong = |message: &str| format!("{file}: {message}; correct it");
         let record: Record = toml::from_str(&read("toml")?).map_err(|e| wrong(e.message()))?;
@@ -367,6 +395,9 @@ impl Example {
     /// Where what it printed (`txt`) and the record of that (`toml`) are, from the root.
     pub fn output_file(&self, extension: &str) -> String {
         let folder = self.kind.output_folder();
+        if self.kind == Kind::Guarantee {
+            return guarantees::file(&self.name, extension);
+        }
         format!(
             "snippets/{}/{folder}/{}.{extension}",
             self.crate_folder, self.name

@@ -11,6 +11,7 @@ pub mod errors;
 pub mod examples;
 mod files;
 mod finish;
+pub mod guarantees;
 mod highlight;
 pub mod ledger;
 mod links;

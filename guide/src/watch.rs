@@ -21,7 +21,7 @@ const QUIET: Duration = Duration::from_millis(60);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Folders that are watched with all below them, and single files in the root.
-const FOLDERS: [&str; 2] = ["book", "snippets"];
+const FOLDERS: [&str; 3] = ["book", "snippets", "tests"];
 const FILES: [&str; 2] = ["book.toml", "Cargo.toml"];
 
 /// The files that the site is made from.

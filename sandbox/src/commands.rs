@@ -1,28 +1,34 @@
 //! What the binary does: brokers on their usual ports that outlive the command.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::broker::Broker;
-use crate::endpoints::{from_user, host_and_port, variables};
+use crate::cluster::{NodeState, Nodes, require_clusters};
+use crate::endpoints::{from_user, host_and_port, of_cluster, variables};
 use crate::health::{check_users, check_usual};
 use crate::launch::launch;
 use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::{for_each, prepare};
-use crate::process::remove_folder;
+use crate::process::{Leashed, Stamp, remove_folder};
 use crate::progress::{note, progress};
 use crate::state::{StartedBy, State, clean_up, reserved_ports};
 use crate::{docker, kafka};
 
 /// Makes brokers available and prints their endpoints on stdout: those that the environment names,
 /// else containers where a Docker engine answers, else processes of the sandbox's own, prepared
-/// and started side by side.
+/// and started side by side. More than one node means processes of the sandbox's own.
 ///
 /// # Errors
 ///
 /// A broker can't be started, or an endpoint of the environment does not answer; the message says
 /// what was tried and what to do. What the call has started is ended then.
-pub fn up(brokers: &[Broker]) -> Result<()> {
+pub fn up(brokers: &[Broker], nodes: usize) -> Result<()> {
+    if nodes != 1 {
+        brokers
+            .iter()
+            .try_for_each(|broker| require_clusters(*broker, nodes))?;
+    }
     let layout = Layout::find()?;
     let _lock = layout.lock("up", "is starting or stopping brokers")?;
     tell_clean_up(&layout)?;
@@ -30,16 +36,24 @@ pub fn up(brokers: &[Broker]) -> Result<()> {
     let mut to_start = Vec::new();
     for broker in brokers {
         if let Some(endpoint) = from_user(*broker) {
+            ensure!(nodes == 1, "{}", endpoint_without_nodes(*broker));
             require_answer(*broker, &endpoint)?;
-        } else if !still_runs(&mut state, *broker)? {
+        } else if !still_runs(&layout, &mut state, *broker, nodes)? {
             to_start.push(*broker);
         }
     }
-    if !to_start.is_empty() {
+    if !to_start.is_empty() && nodes == 1 {
         start(&layout, &mut state, &to_start)?;
+    } else if !to_start.is_empty() {
+        start_clusters(&layout, &mut state, &to_start, nodes)?;
     }
     print_endpoints(&layout, brokers);
     Ok(())
+}
+
+fn endpoint_without_nodes(broker: Broker) -> String {
+    let (name, _) = variables(broker, &PortPlan::USUAL).remove(0);
+    format!("{name} is set, and `--nodes` is for brokers of this machine: unset it")
 }
 
 fn tell_clean_up(layout: &Layout) -> Result<()> {
@@ -58,12 +72,46 @@ fn require_answer(broker: Broker, endpoint: &str) -> Result<()> {
 }
 
 /// Whether a broker that an earlier `up` started still answers. What is left of one that does not
-/// is ended.
-fn still_runs(state: &mut State, broker: Broker) -> Result<bool> {
-    let Some(StartedBy::Process { stamp, .. }) = state.by(broker) else {
+/// is ended; of a cluster, the nodes that have ended are started again.
+fn still_runs(layout: &Layout, state: &mut State, broker: Broker, nodes: usize) -> Result<bool> {
+    let Some(by) = state.by(broker).cloned() else {
+        return Ok(false);
+    };
+    let count = by.ports().len();
+    if let StartedBy::Cluster {
+        nodes: stamps,
+        epmd,
+        ports,
+    } = by
+    {
+        let cluster = Nodes { broker, ports };
+        let run = layout.usual_run();
+        let now = cluster.revive(layout, &run, &stamps)?;
+        progress(broker, &format!("runs already, {count} nodes"));
+        let ports = cluster.ports;
+        state.record(
+            broker,
+            StartedBy::Cluster {
+                nodes: now,
+                epmd,
+                ports,
+            },
+        );
+        state.write(&run)?;
+        return Ok(true);
+    }
+    let StartedBy::Process { stamp, .. } = by else {
+        ensure!(
+            nodes == 1,
+            "{broker} runs in a container: end it first, `cargo run --bin sandbox -- down {broker}`"
+        );
         return Ok(false);
     };
     if stamp.is_running() && check_usual(broker).is_ok() {
+        ensure!(
+            nodes == 1,
+            "{broker} runs already with one node: end it first, `cargo run --bin sandbox -- down {broker}`"
+        );
         progress(broker, "runs already");
         return Ok(true);
     }
@@ -74,6 +122,43 @@ fn still_runs(state: &mut State, broker: Broker) -> Result<bool> {
     stamp.end()?;
     state.forget(broker);
     Ok(false)
+}
+
+/// Always processes of the sandbox's own, even where a Docker engine answers: they can be signalled.
+fn start_clusters(
+    layout: &Layout,
+    state: &mut State,
+    brokers: &[Broker],
+    nodes: usize,
+) -> Result<()> {
+    prepare(layout, brokers)?;
+    let run = layout.usual_run();
+    let ports = PortPlan::choose_many(Ports::Usual, &reserved_ports(layout)?, nodes)?;
+    for (broker, ports) in brokers
+        .iter()
+        .flat_map(|b| ports.iter().map(move |p| (*b, p)))
+    {
+        ports.require_free(broker)?;
+    }
+    let started = for_each(brokers, |broker| {
+        progress(broker, &format!("starting {nodes} nodes"));
+        let ports = ports.clone();
+        let nodes = Nodes { broker, ports };
+        Ok((broker, nodes.start(layout, &run, &[])?))
+    })?;
+    for (broker, cluster) in &started {
+        let nodes = cluster.nodes.iter().map(Leashed::stamp);
+        let by = StartedBy::Cluster {
+            nodes: nodes.collect::<Result<_>>()?,
+            epmd: cluster.epmd.as_ref().map(Leashed::stamp).transpose()?,
+            ports: ports.clone(),
+        };
+        state.record(*broker, by);
+    }
+    state.write(&run)?;
+    let clusters = started.into_iter().map(|(_, cluster)| cluster);
+    let mut processes = clusters.flat_map(|cluster| cluster.nodes.into_iter().chain(cluster.epmd));
+    processes.try_for_each(Leashed::release)
 }
 
 fn start(layout: &Layout, state: &mut State, brokers: &[Broker]) -> Result<()> {
@@ -117,8 +202,16 @@ fn print_endpoints(layout: &Layout, brokers: &[Broker]) {
             Some(StartedBy::Docker) => "in a container",
             _ => "a process of this machine",
         };
+        let ports = match state.by(*broker) {
+            Some(by) if !by.ports().is_empty() => by.ports(),
+            _ => vec![PortPlan::USUAL],
+        };
+        let by = match ports.len() {
+            1 => by.to_owned(),
+            many => format!("{many} processes of this machine"),
+        };
         println!("# {}: {by}", broker.title());
-        for (name, value) in variables(*broker, &PortPlan::USUAL) {
+        for (name, value) in of_cluster(*broker, &ports) {
             println!("export {name}={value}");
         }
         if *broker == Broker::Kafka && !matches!(state.by(*broker), Some(StartedBy::Docker)) {
@@ -159,6 +252,10 @@ pub fn status(brokers: &[Broker]) -> Result<bool> {
 
 fn print_status(layout: &Layout, state: &State, broker: Broker) -> bool {
     let user = from_user(broker);
+    if let (None, Some(StartedBy::Cluster { nodes, ports, .. })) = (&user, state.by(broker)) {
+        let ports = ports.clone();
+        return print_nodes(layout, &Nodes { broker, ports }, nodes);
+    }
     let answer = match &user {
         Some(endpoint) => check_users(broker, endpoint),
         None => check_usual(broker),
@@ -194,6 +291,35 @@ fn print_status(layout: &Layout, state: &State, broker: Broker) -> bool {
     }
 }
 
+/// One line for each node of a cluster: whether it answers, where, and which process it is.
+fn print_nodes(layout: &Layout, cluster: &Nodes, stamps: &[Stamp]) -> bool {
+    let broker = cluster.broker;
+    let states: Vec<_> = stamps.iter().map(|stamp| cluster.state_of(stamp)).collect();
+    let all_up = states
+        .iter()
+        .all(|state| matches!(state, NodeState::Runs(_)));
+    let word = if all_up { "up" } else { "down" };
+    println!("{broker:<12}{word:<6}{} nodes", states.len());
+    for ((node, ports), state) in cluster.numbers().zip(&cluster.ports).zip(&states) {
+        let address = format!("127.0.0.1:{}", ports.client_ports(broker)[0]);
+        let state = match state {
+            NodeState::Runs(pid) => format!("runs     pid {pid}"),
+            NodeState::Paused(pid) => format!("paused   pid {pid}"),
+            NodeState::Ended => "ended".into(),
+        };
+        print_line(&format!("node {node}"), &format!("{address}  {state}"));
+    }
+    if states.iter().any(|state| matches!(state, NodeState::Ended)) {
+        let nodes = states.len();
+        print_line(
+            "to do",
+            &format!("cargo run --bin sandbox -- up --nodes {nodes} {broker}"),
+        );
+    }
+    print_line("logs", &cluster.logs(&layout.usual_run()));
+    all_up
+}
+
 fn print_line(label: &str, value: &str) {
     println!("            {label:<12}{value}");
 }
@@ -221,10 +347,12 @@ pub fn down(brokers: &[Broker]) -> Result<()> {
     let mut state = State::read(&run);
     let in_containers = stop_containers(&layout, &mut state, brokers)?;
     for broker in brokers {
-        if let Some(StartedBy::Process { stamp, .. }) = state.by(*broker) {
-            let was_running = stamp.is_running();
-            stamp
-                .end()
+        let stamps = state.by(*broker).map(StartedBy::stamps).unwrap_or_default();
+        if !stamps.is_empty() {
+            let was_running = stamps.iter().any(|stamp| stamp.is_running());
+            stamps
+                .iter()
+                .try_for_each(|stamp| stamp.end())
                 .with_context(|| format!("stopping {}", broker.title()))?;
             progress(
                 *broker,

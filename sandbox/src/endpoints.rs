@@ -9,6 +9,9 @@ pub(crate) const KAFKA: &str = "KAFKA_BOOTSTRAP_SERVERS";
 pub(crate) const AMQP: &str = "AMQP_URL";
 pub(crate) const AWS: &str = "AWS_ENDPOINT_URL";
 
+/// What `up --nodes 3` prints for Kafka.
+const KAFKA_CLUSTER: &str = "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094";
+
 /// The variables that lead clients to a broker on these ports of 127.0.0.1.
 pub(crate) fn variables(broker: Broker, ports: &PortPlan) -> Vec<(&'static str, String)> {
     match broker {
@@ -29,6 +32,18 @@ pub(crate) fn variables(broker: Broker, ports: &PortPlan) -> Vec<(&'static str, 
             variables
         }
     }
+}
+
+/// The variables that lead clients to a cluster: all nodes of Kafka, the first node of RabbitMQ.
+pub(crate) fn of_cluster(broker: Broker, ports: &[PortPlan]) -> Vec<(&'static str, String)> {
+    if broker == Broker::Kafka {
+        let nodes = ports
+            .iter()
+            .map(|ports| format!("127.0.0.1:{}", ports.kafka));
+        return vec![(KAFKA, nodes.collect::<Vec<_>>().join(","))];
+    }
+    let first = ports.first();
+    first.map_or_else(Vec::new, |first| variables(broker, first))
 }
 
 /// LocalStack takes any credentials; the clients want some.
@@ -53,7 +68,10 @@ fn from_user_in(broker: Broker, variable: impl Fn(&str) -> Option<String>) -> Op
         .replace("localhost", "127.0.0.1")
         .replace("guest:guest@", "");
     let usual = usual.replace("guest:guest@", "");
-    let is_own = own.eq_ignore_ascii_case(&usual) || own == usual.trim_end_matches("/%2f");
+    // Of a cluster on the usual ports Kafka's list names more nodes.
+    let is_cluster = broker == Broker::Kafka && own == KAFKA_CLUSTER;
+    let is_own =
+        own.eq_ignore_ascii_case(&usual) || own == usual.trim_end_matches("/%2f") || is_cluster;
     (!value.is_empty() && !is_own).then_some(value)
 }
 
@@ -77,7 +95,10 @@ pub(crate) fn host_and_port(endpoint: &str, default_port: u16) -> Option<(String
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::ports::Ports;
 
     fn user(broker: Broker, value: &str) -> Option<String> {
         from_user_in(broker, |_| Some(value.to_owned()))
@@ -92,6 +113,9 @@ mod tests {
         assert_eq!(user(Broker::LocalStack, "http://localhost:4566"), None);
         assert_eq!(user(Broker::LocalStack, "http://localhost:4566/"), None);
         assert_eq!(user(Broker::Kafka, "localhost:9092"), None);
+        let cluster = PortPlan::choose_many(Ports::Usual, &HashSet::new(), 3).unwrap();
+        let (_, cluster) = of_cluster(Broker::Kafka, &cluster).remove(0);
+        assert_eq!(user(Broker::Kafka, &cluster), None, "{cluster}");
         assert_eq!(user(Broker::RabbitMq, "amqp://localhost:5672"), None);
         assert_eq!(user(Broker::Kafka, "  "), None);
         assert_eq!(from_user_in(Broker::Kafka, |_| None), None);

@@ -15,6 +15,8 @@
 //! # anyhow::Ok(())
 //! ```
 //!
+//! A [`Cluster`] has nodes that can be killed, paused and started again.
+//!
 //! What the brokers are made of is downloaded once, into `target/sandbox`, by the package managers
 //! that verify it: Maven, apt, uv. Everything listens on 127.0.0.1 only. The data of a run is fresh
 //! and goes with it.
@@ -23,6 +25,7 @@
 compile_error!("the sandbox runs on Linux (WSL included); elsewhere: docker compose up -d --wait");
 
 mod broker;
+mod cluster;
 pub mod commands;
 mod docker;
 mod endpoints;
@@ -45,5 +48,6 @@ mod ready;
 mod state;
 
 pub use broker::{Broker, KAFKA_TOOLS_VERSION, KAFKA_VERSION, LOCALSTACK_VERSION, RABBITMQ_SERIES};
+pub use cluster::Cluster;
 pub use ports::Ports;
 pub use private::Sandbox;

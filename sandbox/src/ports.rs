@@ -74,6 +74,27 @@ impl PortPlan {
         })
     }
 
+    /// Chooses ports for the nodes of one cluster. With [`Ports::Usual`] the first node has the
+    /// usual ones and each further node those that follow: 9093, 5673 and 15673, and so on.
+    pub fn choose_many(ports: Ports, reserved: &HashSet<u16>, nodes: usize) -> Result<Vec<Self>> {
+        let mut reserved = reserved.clone();
+        let mut plans: Vec<Self> = Vec::new();
+        for node in 0..nodes {
+            let mut plan = Self::choose(ports, &reserved)?;
+            if ports == Ports::Usual {
+                let step = u16::try_from(node)?;
+                plan.kafka += step;
+                plan.amqp += step;
+                plan.management += step;
+            }
+            // All nodes of RabbitMQ find each other by one.
+            plan.epmd = plans.first().map_or(plan.epmd, |first| first.epmd);
+            reserved.extend(plan.all());
+            plans.push(plan);
+        }
+        Ok(plans)
+    }
+
     pub fn all(&self) -> [u16; 7] {
         [
             self.kafka,
@@ -130,7 +151,9 @@ fn owner_of(port: u16) -> Option<String> {
 const RANGE: std::ops::Range<u16> = 10_240..32_000;
 
 fn free_ports<const N: usize>(reserved: &HashSet<u16>) -> Result<[u16; N]> {
-    let usual: HashSet<u16> = PortPlan::USUAL.all().into();
+    let mut usual: HashSet<u16> = PortPlan::USUAL.all().into();
+    // Those of the further nodes of a cluster on the usual ports.
+    usual.extend([1, 2].map(|step| PortPlan::USUAL.management + step));
     // Begins somewhere else each time: two workspaces don't know each other's reservations.
     let offset = RandomState::new().hash_one(std::process::id());
     let width = u64::from(RANGE.end - RANGE.start);

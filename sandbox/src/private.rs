@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::{for_each, prepare};
 use crate::process::{Stamp, family, is_named, listening, remove_folder};
-use crate::rabbitmq;
+use crate::rabbitmq::{self, Member};
 use crate::state::{StartedBy, State, clean_up, reserved_ports};
 
 /// Running brokers that belong to this process: they and their data end with this value, and with
@@ -151,7 +151,7 @@ impl Sandbox {
             .into_iter()
             .find(|pid| is_named(*pid, "beam.smp"))
             .context("RabbitMQ does not run here")?;
-        rabbitmq::control(node, &self.ports, arguments)
+        rabbitmq::control(node, &self.ports, &Member::alone().name, arguments)
     }
 
     /// The file with what a broker prints, which goes when the sandbox stops.
@@ -209,12 +209,26 @@ impl Drop for Sandbox {
 
 /// Makes the folder of a new private run and chooses its ports, and removes what killed ones left.
 fn claim(layout: &Layout, brokers: &[Broker], ports: Ports) -> Result<(PathBuf, PortPlan)> {
+    let (folder, plans) = claim_many(layout, brokers, ports, 1)?;
+    let plan = plans.first().copied().context("no ports were chosen")?;
+    Ok((folder, plan))
+}
+
+/// The same for a number of nodes; only one of them can have the usual ports.
+pub(crate) fn claim_many(
+    layout: &Layout,
+    brokers: &[Broker],
+    ports: Ports,
+    nodes: usize,
+) -> Result<(PathBuf, Vec<PortPlan>)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let _lock = layout.lock("ports", "chooses its ports")?;
     clean_up(layout)?;
-    let plan = PortPlan::choose(ports, &reserved_ports(layout)?)?;
-    for broker in brokers {
-        plan.require_free(*broker)?;
+    let plans = PortPlan::choose_many(ports, &reserved_ports(layout)?, nodes)?;
+    for plan in &plans {
+        for broker in brokers {
+            plan.require_free(*broker)?;
+        }
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = layout
@@ -224,9 +238,9 @@ fn claim(layout: &Layout, brokers: &[Broker], ports: Ports) -> Result<(PathBuf, 
     let owner = Some(Stamp::of_this_process()?);
     State {
         owner,
-        ports: Some(plan),
+        plans: plans.clone(),
         brokers: Vec::new(),
     }
     .write(&folder)?;
-    Ok((folder, plan))
+    Ok((folder, plans))
 }

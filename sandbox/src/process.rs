@@ -255,6 +255,13 @@ pub(crate) fn is_named(pid: i32, name: &str) -> bool {
         .is_ok_and(|stat| stat.comm == name)
 }
 
+/// Whether a signal has paused the process.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    Process::new(pid)
+        .and_then(|process| process.stat())
+        .is_ok_and(|stat| stat.state == 'T')
+}
+
 /// The process and all its descendants.
 pub(crate) fn family(root: i32) -> Vec<i32> {
     let parents: Vec<(i32, i32)> = all_processes()

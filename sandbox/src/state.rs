@@ -20,7 +20,8 @@ pub(crate) struct State {
     /// The process with which a private sandbox lives and dies.
     pub owner: Option<Stamp>,
     /// The ports that a private sandbox has chosen, written before its brokers start.
-    pub ports: Option<PortPlan>,
+    #[serde(default)]
+    pub plans: Vec<PortPlan>,
     pub brokers: Vec<Started>,
 }
 
@@ -36,8 +37,34 @@ pub(crate) struct Started {
 pub(crate) enum StartedBy {
     /// A process of the sandbox's own; everything else belongs to its session.
     Process { stamp: Stamp, ports: PortPlan },
+    /// The nodes of a cluster, the first one first, and for RabbitMQ what they find each other by.
+    Cluster {
+        nodes: Vec<Stamp>,
+        epmd: Option<Stamp>,
+        ports: Vec<PortPlan>,
+    },
     /// `docker compose up`.
     Docker,
+}
+
+impl StartedBy {
+    /// Every process that must be ended.
+    pub fn stamps(&self) -> Vec<&Stamp> {
+        match self {
+            Self::Process { stamp, .. } => vec![stamp],
+            Self::Cluster { nodes, epmd, .. } => nodes.iter().chain(epmd).collect(),
+            Self::Docker => Vec::new(),
+        }
+    }
+
+    /// The ports of each node.
+    pub fn ports(&self) -> Vec<PortPlan> {
+        match self {
+            Self::Process { ports, .. } => vec![*ports],
+            Self::Cluster { ports, .. } => ports.clone(),
+            Self::Docker => Vec::new(),
+        }
+    }
 }
 
 impl State {
@@ -77,14 +104,10 @@ impl State {
     }
 
     fn ports(&self) -> impl Iterator<Item = u16> + '_ {
-        let brokers = self.brokers.iter().filter_map(|started| match &started.by {
-            StartedBy::Process { ports, .. } => Some(*ports),
-            StartedBy::Docker => None,
-        });
-        self.ports
-            .into_iter()
-            .chain(brokers)
-            .flat_map(|ports| ports.all())
+        let brokers = self.brokers.iter();
+        let brokers = brokers.flat_map(|started| started.by.ports());
+        let own = self.plans.iter().copied();
+        own.chain(brokers).flat_map(|ports| ports.all())
     }
 }
 
@@ -97,7 +120,7 @@ pub(crate) fn clean_up(layout: &Layout) -> Result<usize> {
             continue;
         }
         for started in &state.brokers {
-            if let StartedBy::Process { stamp, .. } = &started.by {
+            for stamp in started.by.stamps() {
                 stamp.end()?;
             }
         }
@@ -152,7 +175,7 @@ mod tests {
         let (mut owner, broker) = (start(), start());
         let mut state = State {
             owner: Some(owner.stamp().unwrap()),
-            ports: Some(ports),
+            plans: vec![ports],
             ..State::default()
         };
         let stamp = broker.stamp().unwrap();

@@ -32,6 +32,50 @@ fn up_status_down() {
 }
 
 #[test]
+fn three_nodes_are_broken_and_mended() {
+    let prepared = Sandbox::prepare(&[Broker::Kafka]).unwrap();
+    let machine = Machine::new();
+    let home = Home::with_prepared(&prepared);
+    let up = success(&machine.run(&home, &["up", "--nodes", "3", "kafka"]));
+    let servers = "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094";
+    assert!(up.contains(servers), "{up}");
+    let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+    assert!(machine.listening().iter().all(is_local));
+
+    let victim = pid_of_node(&success(&machine.run(&home, &["status", "kafka"])), 2);
+    kill(victim);
+    await_that("its port is closed", || {
+        let mut listening = machine.listening().into_iter();
+        listening.all(|address| address.port() != 9093)
+    });
+    let status = machine.run(&home, &["status", "kafka"]);
+    assert_eq!(status.status.code(), Some(1));
+    let status = text(&status.stdout);
+    for part in [
+        "kafka       down  3 nodes",
+        "node 2      127.0.0.1:9093  ended",
+        "node 3      127.0.0.1:9094  runs     pid ",
+        "cargo run --bin sandbox -- up --nodes 3 kafka",
+    ] {
+        assert!(status.contains(part), "'{part}' is not in\n{status}");
+    }
+    let survivor = pid_of_node(&status, 3);
+    success(&machine.run(&home, &["up", "--nodes", "3", "kafka"]));
+    let status = success(&machine.run(&home, &["status", "kafka"]));
+    assert_ne!(pid_of_node(&status, 2), victim);
+    assert_eq!(pid_of_node(&status, 3), survivor, "it was left alone");
+    success(&machine.run(&home, &["down"]));
+    assert_eq!(machine.processes(), []);
+}
+
+fn pid_of_node(status: &str, node: usize) -> i32 {
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.trim().starts_with(&format!("node {node}")));
+    let pid = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+    pid.unwrap_or_else(|| panic!("no pid of node {node} in\n{status}"))
+}
+
+#[test]
 fn accidents_without_a_broker() {
     let machine = Machine::new();
     an_unknown_name_is_told(&machine);

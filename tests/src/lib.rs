@@ -10,6 +10,7 @@ pub mod brokers;
 pub mod compare;
 pub mod crash;
 pub mod fault;
+pub mod guarantees;
 pub mod inventory;
 pub mod program;
 pub mod record;

@@ -49,6 +49,7 @@ pub fn build(root: &Path, examples: &[Example]) -> Result<BTreeMap<String, Execu
         let option = match example.kind {
             Kind::Program => "--example",
             Kind::Test => "--test",
+            Kind::Guarantee => bail!("{} is run by --bin guarantees", example.name),
             Kind::Transcript => {
                 let path = root.join("snippets").join(example.path());
                 let kind = example.kind;
@@ -128,7 +129,7 @@ pub async fn run(
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(Run {
         printed: match executable.kind {
-            Kind::Program | Kind::Transcript => printed,
+            Kind::Program | Kind::Transcript | Kind::Guarantee => printed,
             Kind::Test => results(&printed),
         },
         complained: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -200,7 +201,7 @@ pub async fn interrupt(
     let reading = stdout.read_line(&mut first);
     let read = tokio::time::timeout(limit, reading).await;
     Group::of(&child)?.end(match executable.kind {
-        Kind::Program | Kind::Test => Signal::KILL,
+        Kind::Program | Kind::Test | Kind::Guarantee => Signal::KILL,
         // As a terminal that is closed does it; the tools' own members of a group leave it.
         Kind::Transcript => Signal::TERM,
     });

@@ -111,7 +111,7 @@ fn version(broker: Broker, brokers: &Brokers) -> Result<&str> {
 }
 
 /// The version of a package in Cargo.lock.
-fn locked_version(root: &Path, package: &str) -> Result<String> {
+pub(crate) fn locked_version(root: &Path, package: &str) -> Result<String> {
     let lock: toml::Table = fs::read_to_string(root.join("Cargo.lock"))?.parse()?;
     let packages = lock["package"]
         .as_array()
@@ -126,7 +126,7 @@ fn locked_version(root: &Path, package: &str) -> Result<String> {
 }
 
 /// The version of the compiler that builds the programs: `1.95.0`.
-fn rust_version() -> Result<String> {
+pub(crate) fn rust_version() -> Result<String> {
     let output = Command::new("rustc").arg("--version").output();
     let output = output.context("cannot ask rustc for its version")?;
     let text = String::from_utf8(output.stdout)?;

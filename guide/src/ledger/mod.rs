@@ -54,7 +54,7 @@ pub enum Kind {
     Both,
 }
 
-/// A run: an example, a command-line session or a test.
+/// A run: an example, a command-line session, a guarantee or a test.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -62,6 +62,8 @@ pub struct Run {
     pub example: Option<String>,
     /// The name of a command-line session whose recorded output holds `shows`.
     pub transcript: Option<String>,
+    /// The name of a fault experiment of which `shows` is a conclusion.
+    pub guarantee: Option<String>,
     /// The name of a test function.
     pub test: Option<String>,
     /// The whole line to look at, blanks around it aside.
@@ -180,14 +182,15 @@ impl Kind {
 }
 
 impl Run {
-    /// The program or session whose output it is.
+    /// The program, session or fault experiment whose output it is.
     pub fn recorded(&self) -> Option<&str> {
-        self.example.as_deref().or(self.transcript.as_deref())
+        let recorded = [&self.example, &self.transcript, &self.guarantee];
+        recorded.into_iter().flatten().next().map(String::as_str)
     }
 
     /// The program, session or test.
     pub fn name(&self) -> &str {
-        let names = [&self.example, &self.transcript, &self.test];
+        let names = [&self.example, &self.transcript, &self.guarantee, &self.test];
         names
             .into_iter()
             .flatten()

@@ -83,23 +83,37 @@ impl Source {
 
 impl Run {
     fn check(&self, root: &Path) -> Result<(), String> {
-        match (&self.example, &self.transcript, &self.test) {
-            (Some(name), None, None) => self.check_output(root, name, Kind::Program),
-            (None, Some(name), None) => self.check_output(root, name, Kind::Transcript),
-            (None, None, Some(name)) if test_exists(root, name) => Ok(()),
-            (None, None, Some(name)) => Err(format!(
+        let runs = [
+            (&self.example, Some(Kind::Program)),
+            (&self.transcript, Some(Kind::Transcript)),
+            (&self.guarantee, Some(Kind::Guarantee)),
+            (&self.test, None),
+        ];
+        let mut named = runs
+            .into_iter()
+            .filter_map(|(name, kind)| Some((name.as_deref()?, kind)));
+        match (named.next(), named.next()) {
+            (Some((name, Some(kind))), None) => self.check_output(root, name, kind),
+            (Some((name, None)), None) if test_exists(root, name) => Ok(()),
+            (Some((name, None)), None) => Err(format!(
                 "no #[test] `{name}` in a crate of the workspace; correct the name"
             )),
-            _ => Err("a run names one of example, transcript and test; correct it".to_owned()),
+            _ => Err(
+                "a run names one of example, transcript, guarantee and test; correct it".to_owned(),
+            ),
         }
     }
 
     fn check_output(&self, root: &Path, name: &str, kind: Kind) -> Result<(), String> {
         let example = Example::find(root, name)?;
         if example.kind != kind {
+            let folder = match example.kind {
+                Kind::Guarantee => "",
+                _ => "snippets/",
+            };
             let path = example.path();
             return Err(format!(
-                "`{name}` is snippets/{path}; correct the key of the run"
+                "`{name}` is {folder}{path}; correct the key of the run"
             ));
         }
         let recording = example.recording(root)?;

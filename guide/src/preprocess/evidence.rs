@@ -192,6 +192,7 @@ mod tests {
             runs: vec![Run {
                 example: Some("kafka_x".to_owned()),
                 transcript: None,
+                guarantee: None,
                 test: None,
                 shows: Some(shows.to_owned()),
             }],

@@ -7,6 +7,7 @@ mod drawing;
 mod error_index;
 mod evidence;
 mod fences;
+mod guarantee;
 mod head;
 mod includes;
 mod ledger;
@@ -330,6 +331,8 @@ impl<'a> PageContent<'a> {
             "drawing" => self.figure(directive)?,
             "matrix" => self.matrix()?,
             "errors" => error_index::list(self.site, self.page)?,
+            "guarantee" => guarantee::table(self.site, self.page, arguments, self.format)?,
+            "stalls" => self.stalls(directive)?,
             _ => ledger::expand(self, arguments)?,
         };
         if !alone {
@@ -389,14 +392,29 @@ impl<'a> PageContent<'a> {
     fn figure(&mut self, directive: &Directive) -> Result<String, String> {
         let figure = drawing::Figure::parse(&directive.arguments);
         self.draw_once(&figure.names)?;
-        let Range { start, end } = directive.range;
-        let bar = self.page.text[start..end].find('|');
-        let caption = bar.map(|bar| self.expand_inside(start + bar + 1..end - 2));
-        let caption = caption.unwrap_or_default();
+        let caption = self.caption(directive);
         match self.format {
             Format::Html => figure.html(self.site, caption.trim()),
             Format::Markdown => figure.markdown(self.site, caption.trim()),
         }
+    }
+
+    fn stalls(&mut self, directive: &Directive) -> Result<String, String> {
+        let chart = guarantee::Stalls::load(self.site, &directive.arguments)?;
+        self.draw_once(&["stalls"])?;
+        let caption = self.caption(directive);
+        Ok(match self.format {
+            Format::Html => chart.html(caption.trim()),
+            Format::Markdown => chart.markdown(caption.trim()),
+        })
+    }
+
+    /// What stands behind the bar of a directive, with its marks expanded.
+    fn caption(&mut self, directive: &Directive) -> String {
+        let Range { start, end } = directive.range;
+        let bar = self.page.text[start..end].find('|');
+        let caption = bar.map(|bar| self.expand_inside(start + bar + 1..end - 2));
+        caption.unwrap_or_default()
     }
 
     /// A drawing has ids, which a page may hold once.

@@ -104,7 +104,7 @@ impl Panel {
     fn add_line(&self, site: &Site) -> String {
         match self.example.kind {
             Kind::Program | Kind::Test => site.dependencies.add_line(&self.program),
-            Kind::Transcript => String::new(),
+            Kind::Transcript | Kind::Guarantee => String::new(),
         }
     }
 
@@ -114,12 +114,13 @@ impl Panel {
             Kind::Program => "Program",
             Kind::Transcript => "Session",
             Kind::Test => "Test",
+            Kind::Guarantee => "Experiment",
         }
     }
 
     fn language(&self) -> &'static str {
         match self.example.kind {
-            Kind::Program | Kind::Test => "rust",
+            Kind::Program | Kind::Test | Kind::Guarantee => "rust",
             Kind::Transcript => "sh",
         }
     }
@@ -128,7 +129,7 @@ impl Panel {
     fn fence_info(&self, whole: bool) -> &'static str {
         match (self.example.kind, whole) {
             (Kind::Program, true) => "rust,no_run",
-            (Kind::Program, false) | (Kind::Test, _) => "rust,ignore",
+            (Kind::Program, false) | (Kind::Test | Kind::Guarantee, _) => "rust,ignore",
             (Kind::Transcript, _) => "sh",
         }
     }

@@ -106,7 +106,7 @@ fn an_example_that_is_gone() {
         said,
         [
             "book/evidence/kafka.toml:1: `kafka-arrives`: none of examples/kafka_gone.rs, \
-             transcripts/kafka_gone.sh, tests/kafka_gone.rs in snippets/*; write it or correct the name"
+             transcripts/kafka_gone.sh, tests/kafka_gone.rs in snippets/*, and no guarantee; write it or correct the name"
         ]
     );
 }
@@ -256,7 +256,7 @@ fn a_directive_that_nobody_knows() {
     assert_eq!(
         said,
         [
-            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, errors, include, \
+            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, errors, guarantee, stalls, include, \
           rustdoc_include, playground, title; write \\{{#prof}} if it is meant as text"
         ]
     );

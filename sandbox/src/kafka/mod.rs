@@ -92,7 +92,7 @@ fn make_archive(layout: &Layout) -> Result<()> {
     remove_folder(&folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let ports = PortPlan::choose(Ports::Free, &crate::state::reserved_ports(layout)?)?;
-    format_storage(layout, &ports, &folder)?;
+    format_storage(layout, &ports, &folder, &Member::alone(&ports)?)?;
     let written = folder.join(ARCHIVE);
     let mut command = virtual_machine(layout)?;
     command
@@ -110,7 +110,7 @@ fn make_archive(layout: &Layout) -> Result<()> {
 
 /// Starts a broker with fresh data in `folder`; it takes seconds until it answers.
 pub(crate) fn start(layout: &Layout, ports: &PortPlan, folder: &Path) -> Result<Leashed> {
-    format_storage(layout, ports, folder)?;
+    format_storage(layout, ports, folder, &Member::alone(ports)?)?;
     start_again(layout, folder)
 }
 
@@ -145,26 +145,68 @@ pub(crate) fn version(log: &Path) -> Result<String> {
         .with_context(|| format!("no version in {}", log.display()))
 }
 
-fn format_storage(layout: &Layout, ports: &PortPlan, folder: &Path) -> Result<()> {
+/// What a node must know of its cluster.
+pub(crate) struct Member {
+    /// From 1.
+    pub id: usize,
+    cluster: String,
+    /// The controller of each node: its port, and the id of its data folder.
+    controllers: Vec<(u16, String)>,
+    /// Settings of the broker, which come last and so count.
+    settings: Vec<(String, String)>,
+}
+
+impl Member {
+    fn alone(ports: &PortPlan) -> Result<Self> {
+        let mut members = Self::of_cluster(&[*ports], &[])?;
+        Ok(members.remove(0))
+    }
+
+    /// The members of a new cluster, one for each plan.
+    pub fn of_cluster(ports: &[PortPlan], settings: &[(String, String)]) -> Result<Vec<Self>> {
+        let cluster = random_id()?;
+        let mut controllers = Vec::new();
+        for plan in ports {
+            controllers.push((plan.kafka_controller, random_id()?));
+        }
+        let member = |id| Self {
+            id,
+            cluster: cluster.clone(),
+            controllers: controllers.clone(),
+            settings: settings.to_vec(),
+        };
+        Ok((1..=ports.len()).map(member).collect())
+    }
+
+    /// As `StorageTool` takes them.
+    fn voters(&self) -> String {
+        let numbered = self.controllers.iter().enumerate();
+        let voters = numbered
+            .map(|(index, (port, folder))| format!("{}@127.0.0.1:{port}:{folder}", index + 1));
+        voters.collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Makes the data folder of a node and writes its settings.
+pub(crate) fn format_storage(
+    layout: &Layout,
+    ports: &PortPlan,
+    folder: &Path,
+    member: &Member,
+) -> Result<()> {
     let properties = folder.join("server.properties");
-    fs::write(&properties, settings(ports, &folder.join("data")))
+    fs::write(&properties, settings(ports, &folder.join("data"), member))
         .context("writing server.properties")?;
     let mut format = archived_machine(layout)?;
     format
-        .args([
-            "kafka.tools.StorageTool",
-            "format",
-            "--standalone",
-            "-t",
-            &cluster_id()?,
-            "-c",
-        ])
+        .args(["kafka.tools.StorageTool", "format", "-t", &member.cluster])
+        .args(["--initial-controllers", &member.voters(), "-c"])
         .arg(&properties);
     run(&mut format, &folder.join("format.log")).context("formatting Kafka's storage")
 }
 
 /// 16 random bytes. One that begins with a dash would be taken for an option.
-fn cluster_id() -> Result<String> {
+fn random_id() -> Result<String> {
     loop {
         let bytes: [u8; 16] = crate::random::bytes()?;
         let id = BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -201,30 +243,36 @@ fn virtual_machine(layout: &Layout) -> Result<Command> {
     Ok(command)
 }
 
-/// One node with transactions and share groups; clean-up that is quick enough to watch.
-fn settings(ports: &PortPlan, data: &Path) -> String {
+/// A node with transactions and share groups; clean-up that is quick enough to watch.
+fn settings(ports: &PortPlan, data: &Path, member: &Member) -> String {
     let PortPlan {
         kafka,
         kafka_controller,
         ..
     } = ports;
-    format!(
+    let controllers = member.controllers.iter();
+    let controllers: Vec<_> = controllers
+        .map(|(port, _)| format!("127.0.0.1:{port}"))
+        .collect();
+    let replicas = controllers.len();
+    let in_sync = replicas.min(2);
+    let mut text = format!(
         "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{kafka_controller}
+node.id={id}
+controller.quorum.bootstrap.servers={controllers}
 listeners=PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{kafka_controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{kafka}
+advertised.listeners=PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{kafka_controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=1000
@@ -232,6 +280,12 @@ log.initial.task.delay.ms=1000
 log.cleaner.backoff.ms=1000
 log.cleaner.dedupe.buffer.size=8388608
 ",
+        id = member.id,
+        controllers = controllers.join(","),
         data = data.display(),
-    )
+    );
+    for (name, value) in &member.settings {
+        text += &format!("{name}={value}\n");
+    }
+    text
 }

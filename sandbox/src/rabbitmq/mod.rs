@@ -3,7 +3,8 @@
 
 pub(crate) mod amqp;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -122,14 +123,78 @@ fn series(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()??, parts.next()??))
 }
 
-/// Starts a node with fresh data in `folder`; it takes seconds until it answers.
+/// What a node must know of its cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub name: String,
+    /// The names of all nodes, its own included; empty for a node that is alone.
+    pub peers: Vec<String>,
+    /// The secret that nodes of one cluster share; a node that is alone makes its own.
+    pub cookie: Option<String>,
+}
+
+impl Member {
+    pub fn alone() -> Self {
+        Self {
+            name: "rabbit@localhost".into(),
+            peers: Vec::new(),
+            cookie: None,
+        }
+    }
+
+    /// The members of a new cluster.
+    pub fn of_cluster(nodes: usize) -> Result<Vec<Self>> {
+        let cookie: [u8; 16] = crate::random::bytes()?;
+        let cookie = cookie.map(|byte| format!("{byte:02x}")).concat();
+        let peers: Vec<_> = (1..=nodes).map(node_name).collect();
+        let member = |name: &String| Self {
+            name: name.clone(),
+            peers: peers.clone(),
+            cookie: Some(cookie.clone()),
+        };
+        Ok(peers.iter().map(member).collect())
+    }
+}
+
+/// The name of a node of a cluster, from 1.
+pub(crate) fn node_name(node: usize) -> String {
+    format!("n{node}@localhost")
+}
+
+/// Starts a node that is alone, with the data that `folder` holds; it takes seconds until it
+/// answers.
 pub(crate) fn start(layout: &Layout, ports: &PortPlan, folder: &Path) -> Result<Leashed> {
-    fs::create_dir_all(folder.join("home")).context("making the node's home")?;
+    let member = Member::alone();
+    configure(ports, folder, &member)?;
+    start_again(layout, ports, folder, &member.name)
+}
+
+/// Writes the settings of a node.
+pub(crate) fn configure(ports: &PortPlan, folder: &Path, member: &Member) -> Result<()> {
+    let home = folder.join("home");
+    fs::create_dir_all(&home).context("making the node's home")?;
     fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")
         .context("writing enabled_plugins")?;
-    fs::write(folder.join("rabbitmq.conf"), settings(ports)).context("writing rabbitmq.conf")?;
-    // The namespace of processes dies with its first one, and so does epmd, which goes into the
-    // background by itself.
+    fs::write(folder.join("rabbitmq.conf"), settings(ports, member))
+        .context("writing rabbitmq.conf")?;
+    if let Some(cookie) = &member.cookie {
+        let file = home.join(".erlang.cookie");
+        fs::write(&file, cookie)
+            .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o400)))
+            .context("writing the cookie")?;
+    }
+    Ok(())
+}
+
+/// Starts a node that is configured, with the data that `folder` holds.
+pub(crate) fn start_again(
+    layout: &Layout,
+    ports: &PortPlan,
+    folder: &Path,
+    name: &str,
+) -> Result<Leashed> {
+    // The namespace of processes dies with its first one, and so does the epmd of a node that is
+    // alone, which goes into the background by itself.
     let mut command = isolated("unshare");
     command
         .args([
@@ -143,28 +208,47 @@ pub(crate) fn start(layout: &Layout, ports: &PortPlan, folder: &Path) -> Result<
         .args(["sh", "-c", ENTER, "rabbitmq"])
         .arg(root(layout).folder.join("root"))
         .arg(folder)
-        .args(environment(ports));
+        .args(environment(ports, name));
     Leashed::spawn(&mut command, &log(folder))
+}
+
+/// Starts the process by which the nodes of a cluster find each other: that of the first node
+/// would die with it.
+pub(crate) fn start_epmd(layout: &Layout, port: u16, log: &Path) -> Result<Leashed> {
+    let mut command = isolated("chroot");
+    command
+        .arg(root(layout).folder.join("root"))
+        .args(["/usr/bin/epmd", "-address", "127.0.0.1", "-port"])
+        .arg(port.to_string());
+    Leashed::spawn(&mut command, log)
 }
 
 pub(crate) fn log(folder: &Path) -> PathBuf {
     folder.join("rabbitmq.log")
 }
 
-fn settings(ports: &PortPlan) -> String {
-    format!(
+fn settings(ports: &PortPlan, member: &Member) -> String {
+    let mut text = format!(
         "loopback_users.guest = true
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {}
 ",
         ports.management
-    )
+    );
+    if member.peers.len() > 1 {
+        text += "cluster_formation.peer_discovery_backend = classic_config\n";
+        for (index, peer) in member.peers.iter().enumerate() {
+            let number = index + 1;
+            text += &format!("cluster_formation.classic_config.nodes.{number} = {peer}\n");
+        }
+    }
+    text
 }
 
-fn environment(ports: &PortPlan) -> Vec<String> {
+fn environment(ports: &PortPlan, name: &str) -> Vec<String> {
     vec![
         "HOME=/srv/home".into(),
-        "RABBITMQ_NODENAME=rabbit@localhost".into(),
+        format!("RABBITMQ_NODENAME={name}"),
         "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1".into(),
         format!("RABBITMQ_NODE_PORT={}", ports.amqp),
         format!("RABBITMQ_DIST_PORT={}", ports.erlang_distribution),
@@ -186,7 +270,12 @@ fn environment(ports: &PortPlan) -> Vec<String> {
 
 /// RabbitMQ's own command line, run where the node is: it shares the node's cookie and host name.
 /// Returns what it prints.
-pub(crate) fn control(node: i32, ports: &PortPlan, arguments: &[&str]) -> Result<String> {
+pub(crate) fn control(
+    node: i32,
+    ports: &PortPlan,
+    name: &str,
+    arguments: &[&str],
+) -> Result<String> {
     let output = Command::new("nsenter")
         .arg(format!("--target={node}"))
         .args(["--mount", "--pid", "--root", "env", "--ignore-environment"])
@@ -195,7 +284,7 @@ pub(crate) fn control(node: i32, ports: &PortPlan, arguments: &[&str]) -> Result
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG=C.UTF-8",
         ])
-        .args(environment(ports))
+        .args(environment(ports, name))
         .arg("/usr/lib/rabbitmq/bin/rabbitmqctl")
         .args(arguments)
         .output()
@@ -232,6 +321,17 @@ pub(crate) fn probe(ports: &PortPlan) -> Result<Node> {
         name: node.to_owned(),
         listeners: listeners(&overview),
     })
+}
+
+/// How many nodes of the cluster run, as a node of it sees it.
+pub(crate) fn running_nodes(ports: &PortPlan) -> Result<usize> {
+    let url = format!("http://127.0.0.1:{}/api/nodes", ports.management);
+    let agent = http::agent(Duration::from_secs(5));
+    let nodes = http::get_json(&agent, &url, Some(GUEST))?;
+    let nodes = nodes
+        .as_array()
+        .context("the management API lists no nodes")?;
+    Ok(nodes.iter().filter(|node| node["running"] == true).count())
 }
 
 fn listeners(overview: &Value) -> Vec<String> {
