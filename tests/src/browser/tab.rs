@@ -121,6 +121,14 @@ impl Tab {
             .with_context(|| format!("cannot open {page}"))
     }
 
+    /// Leaves the page: its timers and requests end.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub async fn open_blank(&self) -> Result<()> {
+        Ok(self.client.goto("about:blank").await?)
+    }
+
     /// Runs a script in the page: the body of a function, which returns a value.
     ///
     /// # Errors

@@ -1,0 +1,4 @@
+//! The guide in a real browser: every page in both schemes and widths, and what a reader does with it.
+
+mod pages;
+mod passed;
