@@ -149,6 +149,9 @@ fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Resu
     let mut html = html.unwrap_or_default();
     // mdBook's library is built without its search and would complain.
     html.remove("search");
+    // The pass after rendering writes the navigation, shorter than the template's.
+    let fold = toml::Table::from_iter([("enable".to_owned(), true.into())]);
+    html.insert("fold".to_owned(), fold.into());
     if let Some(repository) = settings::repository(config) {
         let edit = format!("{repository}/edit/main/{{path}}");
         html.entry("edit-url-template")

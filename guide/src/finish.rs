@@ -13,8 +13,10 @@ use mdbook_driver::MDBook;
 use crate::{
     errors::{Problem, Problems},
     links::{self, Links, Origin},
+    navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
+    search::Index,
     styles,
 };
 
@@ -24,7 +26,7 @@ use crate::{
 /// [`Problems`] for links that lead nowhere and for what pages may not load.
 pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
     let mut files = files_below(folder)?;
-    let outlines = complete_pages(book, folder, facts, &files)?;
+    let (outlines, index) = complete_pages(book, folder, facts, &files)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
@@ -39,7 +41,8 @@ pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>)
         let file = folder.join(unused);
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    remove_empty_folders(folder)
+    remove_empty_folders(folder)?;
+    index.write(folder)
 }
 
 fn complete_pages(
@@ -47,21 +50,30 @@ fn complete_pages(
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Outline>> {
+) -> Result<(BTreeMap<String, Outline>, Index)> {
     let html = book.config.html_config().unwrap_or_default();
     let site = html.site_url.filter(|url| url.starts_with("https://"));
+    let navigation = Navigation::of(&book.book);
+    let mut index = Index::default();
     let mut outlines = BTreeMap::new();
     for address in files.iter().filter(|file| is_page(file)) {
         let file = folder.join(address);
         let rendered = read(&file)?;
         let outline = page::outline(&rendered)?;
-        if let Some(facts) = facts.get(first_of(address, facts)) {
+        let page = first_of(address, facts);
+        if let Some(facts) = facts.get(page) {
             let site = site.as_deref();
             let place = Place {
                 address,
+                page,
+                navigation: &navigation,
                 site,
                 facts,
             };
+            if address == page {
+                let (name, part) = navigation.names(page);
+                index.add(address, name, part.unwrap_or_default(), &rendered)?;
+            }
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site
             && outline.is_redirect
@@ -70,7 +82,7 @@ fn complete_pages(
         }
         outlines.insert(address.clone(), outline);
     }
-    Ok(outlines)
+    Ok((outlines, index))
 }
 
 fn check_links(

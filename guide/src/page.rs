@@ -13,6 +13,7 @@ use lol_html::{
 use crate::{
     links::{self, is_elsewhere},
     markup,
+    navigation::Navigation,
     preprocess::PageFacts,
     styles,
 };
@@ -39,6 +40,10 @@ pub struct Outline {
 pub struct Place<'a> {
     /// Its address, relative to the site's root.
     pub address: &'a str,
+    /// The address that its page has in the book, which differs for the copy of the first one.
+    pub page: &'a str,
+    /// What stands beside it.
+    pub navigation: &'a Navigation,
     /// The address of the site with a slash at its end, when it is known.
     pub site: Option<&'a str>,
     /// What the preprocessor knows about it.
@@ -208,20 +213,11 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             }
             Ok(())
         }),
-        // Of the many pages the reader sees those of the part that he is in.
-        element!("#nav details[data-pages]", |part| {
-            let pages = part.get_attribute("data-pages").unwrap_or_default();
-            if place.address.starts_with(&pages) {
-                part.set_attribute("open", "")?;
-            }
-            part.remove_attribute("data-pages");
-            Ok(())
-        }),
-        element!("#nav a", |link| {
-            let current = format!("{to_root}{}", place.address);
-            if link.get_attribute("href").as_deref() == Some(&current) {
-                link.set_attribute("aria-current", "page")?;
-            }
+        element!("#nav", |nav| {
+            nav.set_inner_content(
+                &place.navigation.html(place.page, &to_root),
+                ContentType::Html,
+            );
             Ok(())
         }),
         element!("main > header.head", |head| {

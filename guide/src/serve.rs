@@ -43,8 +43,9 @@ const LIVE: &str = "__livereload";
 const POLICY: &str = "default-src 'self'";
 
 /// A file with a hash of its content in its name: another content has another name.
-static HASHED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"-[0-9a-f]{8}\.(?:css|js|svg|png)$").expect("a constant pattern"));
+static HASHED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"-[0-9a-f]{8}\.(?:css|js|json|png|svg|txt)$").expect("a constant pattern")
+});
 
 /// The site that is served now, and who is told when it changes.
 #[derive(Clone)]
