@@ -14,7 +14,7 @@ use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer,
 use mdbook_html::HtmlHandlebars;
 
 use crate::{
-    complaints,
+    complaints, editions,
     errors::{Problem, Problems, cut, line_of},
     finish,
     preprocess::Guide,
@@ -51,6 +51,25 @@ impl fmt::Display for Built {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
+    build_with(root, &Options::default())
+}
+
+/// What a build makes beyond the pages.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Whether it makes the editions: social cards, EPUB and PDF.
+    pub editions: bool,
+    /// The address of the published site, instead of that in `book.toml`.
+    pub site: Option<String>,
+    /// The path of the same host from which the pages are told to reload.
+    pub(crate) live: Option<String>,
+}
+
+/// As [`build`], with options.
+///
+/// # Errors
+/// As [`build`]; an edition that can't be made.
+pub fn build_with(root: &Path, options: &Options) -> Result<Built> {
     let target = root.join("target");
     // Of two builds at once the second waits: they use the same folders.
     let _lock = lock(&target)?;
@@ -59,7 +78,7 @@ pub fn build(root: &Path) -> Result<Built> {
         target.join("site"),
         target.join("site.old"),
     );
-    let mut built = render(root, &fresh, None).inspect_err(|_| remove(&fresh))?;
+    let mut built = render(root, &fresh, options).inspect_err(|_| remove(&fresh))?;
     remove(&old);
     if site.exists() {
         fs::rename(&site, &old).context("cannot move the old target/site away")?;
@@ -88,7 +107,7 @@ fn lock(target: &Path) -> Result<File> {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
-    render(root, &std::path::absolute(folder)?, None)
+    render(root, &std::path::absolute(folder)?, &Options::default())
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
@@ -111,11 +130,11 @@ pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(chapters.collect())
 }
 
-/// Builds the site into `folder`, with live reload from the path `live` of the same host.
-pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<Built> {
+/// Builds the site into `folder`.
+pub(crate) fn render(root: &Path, folder: &Path, options: &Options) -> Result<Built> {
     let start = Instant::now();
     let mut config = settings::load(root)?;
-    for_html_only(&mut config, folder, live)?;
+    for_html_only(&mut config, folder, options)?;
     let mut book = load(root, config)?;
     let guide = Guide::default();
     let facts = guide.facts();
@@ -125,7 +144,10 @@ pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<B
     rendered?;
     Problems::check(complained(&book, complaints))?;
     let facts = facts.borrow();
-    finish::finish(&book, folder, &facts)?;
+    finish::finish(&book, folder, &facts, options.editions)?;
+    if options.editions {
+        editions::make(&book, folder, &facts)?;
+    }
     Ok(Built {
         pages: facts.len(),
         folder: folder.to_owned(),
@@ -144,7 +166,7 @@ fn load(root: &Path, config: Config) -> Result<MDBook> {
         .map_err(|e| Problems::from(summary::unreadable(&source, &e)).into())
 }
 
-fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Result<()> {
+fn for_html_only(config: &mut Config, folder: &Path, options: &Options) -> Result<()> {
     let html: Option<toml::Table> = config.get("output.html")?;
     let mut html = html.unwrap_or_default();
     // mdBook's library is built without its search and would complain.
@@ -157,8 +179,11 @@ fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Resu
         html.entry("edit-url-template")
             .or_insert_with(|| edit.into());
     }
-    if let Some(live) = live {
-        html.insert("live-reload-endpoint".to_owned(), live.into());
+    if let Some(live) = &options.live {
+        html.insert("live-reload-endpoint".to_owned(), live.as_str().into());
+    }
+    if let Some(site) = &options.site {
+        html.insert("site-url".to_owned(), site.as_str().into());
     }
     config.set(
         "output",

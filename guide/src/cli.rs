@@ -10,7 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use mdbook_preprocessor::Preprocessor;
 
-use crate::{build, errors::Problems, preprocess::Guide, serve};
+use crate::{
+    build::{self, Options},
+    errors::Problems,
+    preprocess::Guide,
+    serve,
+};
 
 /// Builds the guide and serves it on this machine, with a reload in the browser after each save.
 #[derive(Parser)]
@@ -32,7 +37,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Writes the site to target/site.
-    Build,
+    Build {
+        /// Also makes a social card for each page, an EPUB and a PDF; needs Chromium.
+        #[arg(long)]
+        all: bool,
+        /// The address of the published site, instead of `site-url` in book.toml.
+        #[arg(long, value_name = "ADDRESS")]
+        site: Option<String>,
+    },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
         #[command(subcommand)]
@@ -76,8 +88,13 @@ fn execute(cli: &Cli) -> Result<()> {
         Some(_) if cli.open || cli.port.is_some() => {
             bail!("--open and --port are for serving; leave them or the command out")
         }
-        Some(Command::Build) => {
-            say(&build::build(&root(cli)?)?.to_string());
+        Some(Command::Build { all, site }) => {
+            let options = Options {
+                editions: *all,
+                site: site.clone(),
+                ..Options::default()
+            };
+            say(&build::build_with(&root(cli)?, &options)?.to_string());
             Ok(())
         }
         Some(Command::Preprocess { question: None }) => preprocess(),

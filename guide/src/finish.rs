@@ -12,21 +12,27 @@ use mdbook_driver::MDBook;
 
 use crate::{
     errors::{Problem, Problems},
+    host_files,
     links::{self, Links, Origin},
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
     search::Index,
-    styles,
+    settings, styles,
 };
 
 /// Completes the rendered pages in `folder`, checks their links and removes what no page uses.
 ///
 /// # Errors
 /// [`Problems`] for links that lead nowhere and for what pages may not load.
-pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
+pub fn finish(
+    book: &MDBook,
+    folder: &Path,
+    facts: &BTreeMap<String, PageFacts>,
+    has_editions: bool,
+) -> Result<()> {
     let mut files = files_below(folder)?;
-    let (outlines, index) = complete_pages(book, folder, facts, &files)?;
+    let (outlines, index) = complete_pages(book, folder, facts, &files, has_editions)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
@@ -42,7 +48,9 @@ pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>)
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
     remove_empty_folders(folder)?;
-    index.write(folder)
+    index.write(folder)?;
+    let site = settings::site(&book.config);
+    host_files::write(folder, facts.keys(), site.as_deref())
 }
 
 fn complete_pages(
@@ -50,9 +58,9 @@ fn complete_pages(
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
+    has_editions: bool,
 ) -> Result<(BTreeMap<String, Outline>, Index)> {
-    let html = book.config.html_config().unwrap_or_default();
-    let site = html.site_url.filter(|url| url.starts_with("https://"));
+    let site = settings::site(&book.config);
     let navigation = Navigation::of(&book.book);
     let mut index = Index::default();
     let mut outlines = BTreeMap::new();
@@ -67,6 +75,7 @@ fn complete_pages(
                 address,
                 page,
                 navigation: &navigation,
+                has_editions,
                 site,
                 facts,
             };

@@ -55,6 +55,14 @@ impl Navigation {
         }
     }
 
+    /// Part, address and name of each page, in the order of the summary.
+    pub fn pages(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
+        self.0.iter().flat_map(|part| {
+            let pages = part.pages.iter();
+            pages.map(|(address, name)| (part.title.as_deref(), address.as_str(), name.as_str()))
+        })
+    }
+
     /// The navigation of the page at `current`, as seen from a page that `to_root` leads out of.
     pub fn html(&self, current: &str, to_root: &str) -> String {
         let parts = self.0.iter().map(|part| part.html(current, to_root));

@@ -11,6 +11,7 @@ use lol_html::{
 };
 
 use crate::{
+    editions,
     links::{self, is_elsewhere},
     markup,
     navigation::Navigation,
@@ -44,6 +45,8 @@ pub struct Place<'a> {
     pub page: &'a str,
     /// What stands beside it.
     pub navigation: &'a Navigation,
+    /// Whether the site has cards, an EPUB and a PDF.
+    pub has_editions: bool,
     /// The address of the site with a slash at its end, when it is known.
     pub site: Option<&'a str>,
     /// What the preprocessor knows about it.
@@ -207,9 +210,7 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
         }),
         element!("head", |head| {
             if let Some(site) = place.site {
-                let address = markup::attribute(&format!("{site}{}", place.address));
-                let link = format!("<link rel=\"canonical\" href=\"{address}\">\n");
-                head.append(&link, ContentType::Html);
+                head.append(&for_other_sites(place, site), ContentType::Html);
             }
             Ok(())
         }),
@@ -225,6 +226,13 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             Ok(())
         }),
         element!(".end > .foot", |foot| {
+            if place.has_editions && facts.is_first {
+                let (epub, pdf) = (editions::EPUB, editions::PDF);
+                let links = format!(
+                    r#"<p>The whole guide as <a href="{to_root}{epub}">EPUB</a> and <a href="{to_root}{pdf}">PDF</a></p>"#
+                );
+                foot.append(&links, ContentType::Html);
+            }
             if !facts.versions.is_empty() {
                 let versions = format!("<p>{}</p>", markup::text(&facts.versions));
                 foot.prepend(&versions, ContentType::Html);
@@ -259,6 +267,31 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
         }),
     ];
     Ok(rewrite_str(html, settings(handlers))?)
+}
+
+/// What search engines and sites that link to the page ask for; it needs full addresses.
+fn for_other_sites(place: &Place<'_>, site: &str) -> String {
+    let address = markup::attribute(&format!("{site}{}", place.address));
+    let (name, _) = place.navigation.names(place.page);
+    let (name, description) = (
+        markup::attribute(name),
+        markup::attribute(&place.facts.description),
+    );
+    let mut head = format!(
+        "<link rel=\"canonical\" href=\"{address}\">\n\
+         <meta property=\"og:type\" content=\"article\">\n\
+         <meta property=\"og:title\" content=\"{name}\">\n\
+         <meta property=\"og:description\" content=\"{description}\">\n\
+         <meta property=\"og:url\" content=\"{address}\">\n"
+    );
+    if place.has_editions {
+        let card = markup::attribute(&format!("{site}{}", editions::cards::address(place.page)));
+        head += &format!(
+            "<meta property=\"og:image\" content=\"{card}\">\n\
+             <meta name=\"twitter:card\" content=\"summary_large_image\">\n"
+        );
+    }
+    head
 }
 
 type Handler<'h> = (Cow<'static, Selector>, ElementContentHandlers<'h>);

@@ -25,13 +25,15 @@ use regex::Regex;
 use tokio::sync::{broadcast, oneshot};
 use tower::ServiceExt;
 use tower_http::{
-    compression::CompressionLayer, services::ServeDir, set_header::SetResponseHeaderLayer,
+    compression::CompressionLayer,
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
 };
 
 use crate::{
-    build::{self, Built},
+    build::{self, Built, Options},
     cli::{one_line_each, say},
-    port,
+    host_files, port,
     watch::Changes,
 };
 
@@ -40,7 +42,8 @@ use crate::{
 const LIVE: &str = "__livereload";
 
 /// What the pages may load: nothing from another host and nothing inline.
-const POLICY: &str = "default-src 'self'";
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file with a hash of its content in its name: another content has another name.
 static HASHED: LazyLock<Regex> = LazyLock::new(|| {
@@ -151,8 +154,11 @@ fn listen(port: u16) -> Result<TcpListener> {
 /// Builds into the folder of a number; the pages know their number.
 fn render(root: &Path, folder: &Path, number: u64) -> Result<(Current, Built)> {
     let folder = folder.join(number.to_string());
-    let live = format!("{LIVE}?{number}");
-    let built = build::render(root, &folder, Some(&live));
+    let options = Options {
+        live: Some(format!("{LIVE}?{number}")),
+        ..Options::default()
+    };
+    let built = build::render(root, &folder, &options);
     // What is left of a failed build cannot be served; if it stays, the next start removes it.
     let built = built.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
     Ok((Current::new(number, folder)?, built))
@@ -264,7 +270,9 @@ async fn page(State(served): State<Served>, request: Request) -> Response {
     // By the second, as files have it, two builds may be one.
     let mut request = request;
     request.headers_mut().remove(header::IF_MODIFIED_SINCE);
-    let mut response = match ServeDir::new(folder).oneshot(request).await {
+    let missing = ServeFile::new(folder.join(host_files::NOT_FOUND));
+    let files = ServeDir::new(folder).not_found_service(missing);
+    let mut response = match files.oneshot(request).await {
         Ok(response) => response.into_response(),
         Err(never) => match never {},
     };
