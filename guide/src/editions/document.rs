@@ -43,6 +43,8 @@ pub struct Naming<'a> {
     pub link: &'a dyn Fn(&str) -> Option<String>,
     /// The same for pictures.
     pub picture: &'a dyn Fn(&str) -> Option<String>,
+    /// Where the edition has a drawing, which is given as XML; nothing when it stays in the text.
+    pub drawing: &'a dyn Fn(&str) -> Option<String>,
     /// Whether what is folded in the page is part of the edition.
     pub folded: bool,
 }
@@ -102,6 +104,27 @@ fn is_left_out(element: &Element, naming: &Naming<'_>) -> bool {
 }
 
 fn write_element(text: &mut String, node: NodeRef<'_>, element: &Element, naming: &Naming<'_>) {
+    if element.name() != "svg" {
+        return write_tag(text, node, element, naming);
+    }
+    let mut drawing = String::new();
+    write_tag(&mut drawing, node, element, naming);
+    match (naming.drawing)(&drawing) {
+        None => text.push_str(&drawing),
+        Some(address) => {
+            let words = node.children().filter_map(|child| {
+                let named = child.value().as_element()?.name();
+                let first = child.first_child()?.value().as_text()?;
+                matches!(named, "title" | "desc").then(|| first.to_string())
+            });
+            let words = markup::attribute(&words.collect::<Vec<_>>().join(" "));
+            let address = markup::attribute(&address);
+            let _ = write!(text, r#"<img src="{address}" alt="{words}"/>"#);
+        }
+    }
+}
+
+fn write_tag(text: &mut String, node: NodeRef<'_>, element: &Element, naming: &Naming<'_>) {
     let name = match element.name() {
         // An element of the guide's own: here it is what it holds.
         name if name.contains('-') => "div",
@@ -182,6 +205,7 @@ mod tests {
             id: "p1-",
             link: &|link| Some(link.replace(".html", ".xhtml")),
             picture: &|_| None,
+            drawing: &|_| None,
             folded: false,
         };
         assert_eq!(

@@ -1,6 +1,6 @@
 //! The guide as an EPUB: each page a chapter, each part a title of its own.
 
-use std::{collections::BTreeSet, fs, io::Cursor, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow};
 use epub_builder::{EpubBuilder, EpubContent, EpubVersion, ReferenceType, ZipLibrary};
@@ -45,6 +45,8 @@ fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) ->
     epub.stylesheet(STYLE.as_bytes()).map_err(wrong)?;
     let mut part = None;
     let mut pictures = BTreeSet::new();
+    // Drawings are files of their own: a page that holds one would have to be declared as such.
+    let drawings = RefCell::new(Vec::<String>::new());
     for (number, (leaf, document)) in pages.iter().enumerate() {
         if leaf.part != part {
             part = leaf.part;
@@ -59,14 +61,23 @@ fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) ->
             let (picture, _) = links::target(leaf.address, &picture).ok()??;
             Some(picture)
         }));
+        let to_root = "../".repeat(leaf.address.matches('/').count());
         let naming = Naming {
             id: "",
             link: &|link| link_in(leaf.address, link, &known),
             picture: &|picture| Some(picture.to_owned()),
+            drawing: &|svg| {
+                let mut drawings = drawings.borrow_mut();
+                let known = drawings.iter().position(|known| known == svg);
+                let number = known.unwrap_or_else(|| {
+                    drawings.push(svg.to_owned());
+                    drawings.len() - 1
+                });
+                Some(format!("{to_root}drawings/{number}.svg"))
+            },
             folded: true,
         };
         let class = leaf.system.map(|system| system.name()).unwrap_or_default();
-        let to_root = "../".repeat(leaf.address.matches('/').count());
         let text = chapter(leaf.name, &to_root, class, &document.text(&naming));
         let level = if part.is_some() { 2 } else { 1 };
         let kind = if number == 0 {
@@ -82,6 +93,11 @@ fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) ->
         let kind = kind_of(&picture)?;
         let bytes = fs::read(folder.join(&picture)).with_context(|| picture.clone())?;
         epub.add_resource(&picture, bytes.as_slice(), kind)
+            .map_err(wrong)?;
+    }
+    for (number, drawing) in drawings.into_inner().iter().enumerate() {
+        let name = format!("drawings/{number}.svg");
+        epub.add_resource(name, drawing.as_bytes(), "image/svg+xml")
             .map_err(wrong)?;
     }
     let mut made = Vec::new();

@@ -84,6 +84,7 @@ fn whole(config: &BookConfig, sheets: &[String], pages: &[(&Leaf<'_>, &Document)
             id: &format!("p{number}-"),
             link: &|link| link_in(leaf.address, link, &numbers),
             picture: &|picture| Some(links::target(leaf.address, picture).ok()??.0),
+            drawing: &|_| None,
             folded: false,
         };
         let class = leaf.system.map(|system| system.name()).unwrap_or_default();
