@@ -47,9 +47,13 @@ impl Passed {
         self.known.insert(hash, cost);
     }
 
-    /// Writes the memory, without the pages that are no more.
-    pub fn save(mut self) -> Result<()> {
+    /// Forgets the pages that nobody asked for.
+    pub fn tidy(&mut self) {
         self.known.retain(|hash, _| self.used.contains(hash));
+    }
+
+    /// Writes the memory.
+    pub fn save(&self) -> Result<()> {
         let text = serde_json::to_string(&self.known)?;
         fs::write(&self.file, text).with_context(|| format!("writing {}", self.file.display()))
     }

@@ -17,9 +17,13 @@ const PACKAGE: &str = "com.deque.html.axe-core:playwright:4.11.3";
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack";
 const SCRIPT: &str = "axe.min.js";
 
-/// The rules that hold: every default one, and that of the size of targets.
+/// All default rules, and that of the size of targets.
+const ALL: &str = r#"rules: { "target-size": { enabled: true } }"#;
+/// The rules that look at colours: between two schemes nothing else differs.
+const COLOURS: &str = r#"runOnly: ["color-contrast", "link-in-text-block"]"#;
+
 const RUN: &str = r#"
-axe.run(document, { rules: { "target-size": { enabled: true } }, resultTypes: ["violations"] }).then(
+axe.run(document, { OPTIONS, resultTypes: ["violations"], preload: false }).then(
   (results) => done(results.violations.map((violation) => violation.id + ": " + violation.help + ": " +
     violation.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | "))),
   (error) => done(["axe failed: " + error]));
@@ -54,10 +58,22 @@ impl Axe {
     /// # Errors
     /// The script does not run in the page.
     pub async fn violations(&self, tab: &Tab) -> Result<Vec<String>> {
+        self.run(tab, ALL).await
+    }
+
+    /// The same of the rules that look at colours, for a page that was checked in another scheme.
+    ///
+    /// # Errors
+    /// As [`Axe::violations`].
+    pub async fn violations_of_colour(&self, tab: &Tab) -> Result<Vec<String>> {
+        self.run(tab, COLOURS).await
+    }
+
+    async fn run(&self, tab: &Tab, options: &str) -> Result<Vec<String>> {
         if tab.run("return typeof axe").await? != "object" {
             tab.run(&self.0).await?;
         }
-        let violations = tab.run_async(RUN).await?;
+        let violations = tab.run_async(&RUN.replace("OPTIONS", options)).await?;
         let violations = violations.as_array().context("axe returns no list")?;
         let text = |violation: &Value| violation.as_str().unwrap_or_default().to_owned();
         Ok(violations.iter().map(text).collect())
