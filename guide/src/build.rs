@@ -62,7 +62,7 @@ pub struct Options {
     /// The address of the published site, instead of that in `book.toml`.
     pub site: Option<String>,
     /// The path of the same host from which the pages are told to reload.
-    pub(crate) live: Option<String>,
+    pub live: Option<String>,
 }
 
 /// As [`build`], with options.
