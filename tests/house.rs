@@ -86,6 +86,13 @@ fn every_program_is_on_a_page() -> Result<()> {
     )
 }
 
+/// A number, a default, a limit or a "never" that has no mark is a fact to be believed.
+#[test]
+fn every_fact_of_the_prose_has_a_mark() -> Result<()> {
+    let problems = guide::unmarked::unmarked(&tests::root())?;
+    none(problems.iter().map(ToString::to_string).collect())
+}
+
 /// A link of the documents at the top leads to a file.
 #[test]
 fn the_documents_link_to_what_is_there() -> Result<()> {
@@ -232,4 +239,25 @@ fn packages() -> Result<Vec<serde_json::Value>> {
     Ok(packages
         .context("cargo metadata lists no packages")?
         .clone())
+}
+
+/// The page that counts the same job counts it right.
+#[test]
+fn the_same_job_has_the_lines_that_its_page_says() -> Result<()> {
+    let page = fs::read_to_string(tests::root().join("book/compare/what-each-took.md"))?;
+    let lines = |name: &str| -> Result<usize> {
+        let program = Example::find(&tests::root(), name).map_err(anyhow::Error::msg)?;
+        Ok(program.program().lines().count())
+    };
+    let (kafka, rabbitmq, sns) = (
+        lines("kafka_order")?,
+        lines("rabbitmq_order")?,
+        lines("sns_order")?,
+    );
+    let row = format!("| Lines of the program | {kafka} | {rabbitmq} | {sns} |");
+    ensure!(
+        page.contains(&row),
+        "book/compare/what-each-took.md should say: {row}"
+    );
+    Ok(())
 }

@@ -8,13 +8,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use jiff::civil::Date;
 use mdbook_preprocessor::Preprocessor;
 
 use crate::{
     build::{self, Options},
     errors::Problems,
+    ledger::FRESH_DAYS,
     preprocess::Guide,
-    serve,
+    serve, stale,
 };
 
 /// Builds the guide and serves it on this machine, with a reload in the browser after each save.
@@ -44,6 +46,18 @@ enum Command {
         /// The address of the published site, instead of `site-url` in book.toml.
         #[arg(long, value_name = "ADDRESS")]
         site: Option<String>,
+        /// The day that counts as today, such as 2026-11-25.
+        #[arg(long)]
+        as_of: Option<Date>,
+    },
+    /// Lists the sources that were read too long ago, the oldest first.
+    Stale {
+        /// How many days ago is too long.
+        #[arg(long, default_value_t = FRESH_DAYS)]
+        days: i32,
+        /// The day that counts as today, such as 2026-11-25.
+        #[arg(long)]
+        as_of: Option<Date>,
     },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
@@ -88,13 +102,19 @@ fn execute(cli: &Cli) -> Result<()> {
         Some(_) if cli.open || cli.port.is_some() => {
             bail!("--open and --port are for serving; leave them or the command out")
         }
-        Some(Command::Build { all, site }) => {
+        Some(Command::Build { all, site, as_of }) => {
             let options = Options {
                 editions: *all,
                 site: site.clone(),
-                ..Options::default()
+                today: as_of.unwrap_or_else(build::today),
+                live: None,
             };
             say(&build::build_with(&root(cli)?, &options)?.to_string());
+            Ok(())
+        }
+        Some(Command::Stale { days, as_of }) => {
+            let site = build::survey(&root(cli)?, as_of.unwrap_or_else(build::today))?;
+            stale::lines(&site, *days).iter().for_each(|line| say(line));
             Ok(())
         }
         Some(Command::Preprocess { question: None }) => preprocess(),
@@ -111,7 +131,7 @@ pub(crate) fn say(line: &str) {
 
 fn preprocess() -> Result<()> {
     let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
-    let book = Guide::default().run(&context, book)?;
+    let book = Guide::new(build::today()).run(&context, book)?;
     serde_json::to_writer(io::stdout(), &book).context("cannot return the book to mdBook")
 }
 

@@ -16,7 +16,7 @@ use crate::{
     markup,
     navigation::Navigation,
     preprocess::PageFacts,
-    styles,
+    styles, twins,
 };
 
 /// What a rendered page consists of.
@@ -209,6 +209,10 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             Ok(())
         }),
         element!("head", |head| {
+            let twin = twins::address(place.address);
+            let twin = markup::attribute(twin.rsplit('/').next().unwrap_or(&twin));
+            let link = format!("<link rel=\"alternate\" type=\"text/markdown\" href=\"{twin}\">\n");
+            head.append(&link, ContentType::Html);
             if let Some(site) = place.site {
                 head.append(&for_other_sites(place, site), ContentType::Html);
             }
