@@ -242,7 +242,7 @@ fn a_part_lists_its_claims_with_proof_day_and_pages() {
         "<li id=\"kafka-arrives\" class=\"run\"><b>The record arrives.</b> <span class=\"vh\">Run: </span>\
          <a href=\"../kafka/produce.html#proof-kafka_one\"><code>kafka_one</code></a>: <samp>arrived \
          &lt;script&gt;alert(1)&lt;/script&gt;</samp>. <span class=\"of\">Checked 23 November 2026. On \
-         <a href=\"../kafka/produce.html#e-kafka-arrives\">Produce</a>.</span></li>"
+         <a href=\"../kafka/produce.html#sources\">Produce</a>.</span></li>"
     );
     assert!(
         page.contains("id=\"by-both\" checked")
