@@ -77,19 +77,27 @@
   }
 
   const dialog = $("#search"), input = $("input", dialog), list = $("ol", dialog), said = $(".said", dialog);
-  let pages;
-  const find = () => {
-    pages ||= [...$$("main h2, main h3").map((h) => [h.textContent.trim(), "On this page", "#" + (h.id || h.parentElement.id)]),
-      ...$$("#nav li a").map((a) => [a.textContent, a.closest("ol").previousElementSibling?.textContent ?? "Guide", a.href])];
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const hits = words.length ? pages.filter((p) => words.every((w) => (p[0] + " " + p[1]).toLowerCase().includes(w))).slice(0, 12) : [];
-    list.replaceChildren(...hits.map(([title, where, href]) => {
+  /* The search itself is loaded by the first query. A query may be overtaken by the next one. */
+  let query = 0;
+  const show = (hits, text) => {
+    list.replaceChildren(...hits.map(({ title, where, href }) => {
       const li = document.createElement("li"), a = document.createElement("a"), span = document.createElement("span");
       a.href = href; a.textContent = title; span.textContent = where;
       a.append(span); li.append(a);
       return li;
     }));
-    said.textContent = words.length ? `${hits.length} found` : "Page titles, headings, error texts, settings.";
+    said.textContent = text;
+  };
+  const find = async () => {
+    const mine = ++query, text = input.value;
+    if (!text.trim()) return show([], "Page titles, error texts, settings, names in the code.");
+    try {
+      const { search } = await import(new URL(dialog.dataset.search, document.baseURI));
+      const { hits, count } = await search(text, 12);
+      if (mine === query) show(hits, count > hits.length ? `${hits.length} of ${count} found` : `${count} found`);
+    } catch {
+      if (mine === query) show([], "The search cannot be loaded. Try again, or look through the contents.");
+    }
   };
   const ask = () => { if (!dialog.open) { dialog.showModal(); find(); input.select(); } };
   $(".find").addEventListener("click", ask);
@@ -101,6 +109,10 @@
     if (e.key === "ArrowDown" || e.key === "ArrowUp") {
       e.preventDefault();
       stops[(at + (e.key === "ArrowDown" ? 1 : -1) + stops.length) % stops.length].focus();
+    } else if (e.key === "Escape") {
+      /* The field of a search would only be cleared. */
+      e.preventDefault();
+      dialog.close();
     } else if (e.key === "Enter" && at === 0) {
       e.preventDefault();
       stops[1]?.click();

@@ -16,7 +16,7 @@ use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer,
 use mdbook_html::HtmlHandlebars;
 
 use crate::{
-    complaints,
+    complaints, editions,
     errors::{Problem, Problems, cut, line_of},
     finish,
     preprocess::{Guide, PageFacts},
@@ -55,14 +55,50 @@ impl fmt::Display for Built {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
-    build_on(root, today())
+    build_with(root, &Options::default())
 }
 
-/// Builds the site as it would be on a day: it says which sources were read too long before.
+/// What a build makes beyond the pages.
+#[derive(Debug)]
+pub struct Options {
+    /// Whether it makes the editions: social cards, EPUB and PDF.
+    pub editions: bool,
+    /// The address of the published site, instead of that in `book.toml`.
+    pub site: Option<String>,
+    /// The path of the same host from which the pages are told to reload.
+    pub live: Option<String>,
+    /// The day that counts as today: the site says which sources were read too long before.
+    pub today: Date,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            editions: false,
+            site: None,
+            live: None,
+            today: today(),
+        }
+    }
+}
+
+/// Builds the site as it would be on a day.
 ///
 /// # Errors
-/// [`Problems`] of the book, or what went wrong with a file.
+/// As [`build`].
 pub fn build_on(root: &Path, today: Date) -> Result<Built> {
+    let options = Options {
+        today,
+        ..Options::default()
+    };
+    build_with(root, &options)
+}
+
+/// As [`build`], with options.
+///
+/// # Errors
+/// As [`build`]; an edition that can't be made.
+pub fn build_with(root: &Path, options: &Options) -> Result<Built> {
     let target = root.join("target");
     // Of two builds at once the second waits: they use the same folders.
     let _lock = lock(&target)?;
@@ -71,7 +107,7 @@ pub fn build_on(root: &Path, today: Date) -> Result<Built> {
         target.join("site"),
         target.join("site.old"),
     );
-    let mut built = render(root, &fresh, None, today).inspect_err(|_| remove(&fresh))?;
+    let mut built = render(root, &fresh, options).inspect_err(|_| remove(&fresh))?;
     remove(&old);
     if site.exists() {
         fs::rename(&site, &old).context("cannot move the old target/site away")?;
@@ -100,7 +136,7 @@ fn lock(target: &Path) -> Result<File> {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
-    render(root, &std::path::absolute(folder)?, None, today())
+    render(root, &std::path::absolute(folder)?, &Options::default())
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
@@ -127,17 +163,20 @@ fn markdown_on(root: &Path, today: Date) -> Result<Vec<(PathBuf, String)>> {
     Ok(chapters.collect())
 }
 
-/// Builds the site into `folder`, with live reload from the path `live` of the same host.
-pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>, today: Date) -> Result<Built> {
+/// Builds the site into `folder`.
+pub(crate) fn render(root: &Path, folder: &Path, options: &Options) -> Result<Built> {
     let start = Instant::now();
     // The Markdown takes a quarter as long as the pages: a second core makes it meanwhile.
     let (pages, markdown) = thread::scope(|scope| {
-        let markdown = scope.spawn(|| markdown_on(root, today));
-        (render_pages(root, folder, live, today), markdown.join())
+        let markdown = scope.spawn(|| markdown_on(root, options.today));
+        (render_pages(root, folder, options), markdown.join())
     });
     let (book, facts) = pages?;
     let markdown = markdown.map_err(|_| anyhow!("a thread that expanded the pages panicked"))?;
     twins::write(&book, &markdown?, folder, &facts)?;
+    if options.editions {
+        editions::make(&book, folder, &facts)?;
+    }
     Ok(Built {
         pages: facts.len(),
         folder: folder.to_owned(),
@@ -154,13 +193,12 @@ pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>, today: Date
 fn render_pages(
     root: &Path,
     folder: &Path,
-    live: Option<&str>,
-    today: Date,
+    options: &Options,
 ) -> Result<(MDBook, BTreeMap<String, PageFacts>)> {
     let mut config = settings::load(root)?;
-    for_html_only(&mut config, folder, live)?;
+    for_html_only(&mut config, folder, options)?;
     let mut book = load(root, config)?;
-    let guide = Guide::new(today);
+    let guide = Guide::new(options.today);
     let facts = guide.facts();
     book.with_preprocessor(guide);
     let renderer = HtmlHandlebars::new();
@@ -172,7 +210,7 @@ fn render_pages(
         let file = folder.join(address);
         fs::write(&file, data).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    finish::finish(&book, folder, &facts)?;
+    finish::finish(&book, folder, &facts, options.editions)?;
     Ok((book, facts))
 }
 
@@ -197,18 +235,24 @@ fn load(root: &Path, config: Config) -> Result<MDBook> {
         .map_err(|e| Problems::from(summary::unreadable(&source, &e)).into())
 }
 
-fn for_html_only(config: &mut Config, folder: &Path, live: Option<&str>) -> Result<()> {
+fn for_html_only(config: &mut Config, folder: &Path, options: &Options) -> Result<()> {
     let html: Option<toml::Table> = config.get("output.html")?;
     let mut html = html.unwrap_or_default();
     // mdBook's library is built without its search and would complain.
     html.remove("search");
+    // The pass after rendering writes the navigation, shorter than the template's.
+    let fold = toml::Table::from_iter([("enable".to_owned(), true.into())]);
+    html.insert("fold".to_owned(), fold.into());
     if let Some(repository) = settings::repository(config) {
         let edit = format!("{repository}/edit/main/{{path}}");
         html.entry("edit-url-template")
             .or_insert_with(|| edit.into());
     }
-    if let Some(live) = live {
-        html.insert("live-reload-endpoint".to_owned(), live.into());
+    if let Some(live) = &options.live {
+        html.insert("live-reload-endpoint".to_owned(), live.as_str().into());
+    }
+    if let Some(site) = &options.site {
+        html.insert("site-url".to_owned(), site.as_str().into());
     }
     config.set(
         "output",

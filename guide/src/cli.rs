@@ -11,7 +11,13 @@ use clap::{Parser, Subcommand};
 use jiff::civil::Date;
 use mdbook_preprocessor::Preprocessor;
 
-use crate::{build, errors::Problems, ledger::FRESH_DAYS, preprocess::Guide, serve, stale};
+use crate::{
+    build::{self, Options},
+    errors::Problems,
+    ledger::FRESH_DAYS,
+    preprocess::Guide,
+    serve, stale,
+};
 
 /// Builds the guide and serves it on this machine, with a reload in the browser after each save.
 #[derive(Parser)]
@@ -34,6 +40,12 @@ struct Cli {
 enum Command {
     /// Writes the site to target/site.
     Build {
+        /// Also makes a social card for each page, an EPUB and a PDF; needs Chromium.
+        #[arg(long)]
+        all: bool,
+        /// The address of the published site, instead of `site-url` in book.toml.
+        #[arg(long, value_name = "ADDRESS")]
+        site: Option<String>,
         /// The day that counts as today, such as 2026-11-25.
         #[arg(long)]
         as_of: Option<Date>,
@@ -90,9 +102,14 @@ fn execute(cli: &Cli) -> Result<()> {
         Some(_) if cli.open || cli.port.is_some() => {
             bail!("--open and --port are for serving; leave them or the command out")
         }
-        Some(Command::Build { as_of }) => {
-            let today = as_of.unwrap_or_else(build::today);
-            say(&build::build_on(&root(cli)?, today)?.to_string());
+        Some(Command::Build { all, site, as_of }) => {
+            let options = Options {
+                editions: *all,
+                site: site.clone(),
+                today: as_of.unwrap_or_else(build::today),
+                live: None,
+            };
+            say(&build::build_with(&root(cli)?, &options)?.to_string());
             Ok(())
         }
         Some(Command::Stale { days, as_of }) => {

@@ -12,19 +12,27 @@ use mdbook_driver::MDBook;
 
 use crate::{
     errors::{Problem, Problems},
+    host_files,
     links::{self, Links, Origin},
+    navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
-    styles,
+    search::Index,
+    settings, styles,
 };
 
 /// Completes the rendered pages in `folder`, checks their links and removes what no page uses.
 ///
 /// # Errors
 /// [`Problems`] for links that lead nowhere and for what pages may not load.
-pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
+pub fn finish(
+    book: &MDBook,
+    folder: &Path,
+    facts: &BTreeMap<String, PageFacts>,
+    has_editions: bool,
+) -> Result<()> {
     let mut files = files_below(folder)?;
-    let outlines = complete_pages(book, folder, facts, &files)?;
+    let (outlines, index) = complete_pages(book, folder, facts, &files, has_editions)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
@@ -39,7 +47,10 @@ pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>)
         let file = folder.join(unused);
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    remove_empty_folders(folder)
+    remove_empty_folders(folder)?;
+    index.write(folder)?;
+    let site = settings::site(&book.config);
+    host_files::write(folder, facts.keys(), site.as_deref())
 }
 
 fn complete_pages(
@@ -47,21 +58,31 @@ fn complete_pages(
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Outline>> {
-    let html = book.config.html_config().unwrap_or_default();
-    let site = html.site_url.filter(|url| url.starts_with("https://"));
+    has_editions: bool,
+) -> Result<(BTreeMap<String, Outline>, Index)> {
+    let site = settings::site(&book.config);
+    let navigation = Navigation::of(&book.book);
+    let mut index = Index::default();
     let mut outlines = BTreeMap::new();
     for address in files.iter().filter(|file| is_page(file)) {
         let file = folder.join(address);
         let rendered = read(&file)?;
         let outline = page::outline(&rendered)?;
-        if let Some(facts) = facts.get(first_of(address, facts)) {
+        let page = first_of(address, facts);
+        if let Some(facts) = facts.get(page) {
             let site = site.as_deref();
             let place = Place {
                 address,
+                page,
+                navigation: &navigation,
+                has_editions,
                 site,
                 facts,
             };
+            if address == page {
+                let (name, part) = navigation.names(page);
+                index.add(address, name, part.unwrap_or_default(), &rendered)?;
+            }
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site
             && outline.is_redirect
@@ -70,7 +91,7 @@ fn complete_pages(
         }
         outlines.insert(address.clone(), outline);
     }
-    Ok(outlines)
+    Ok((outlines, index))
 }
 
 fn check_links(

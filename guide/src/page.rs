@@ -11,8 +11,10 @@ use lol_html::{
 };
 
 use crate::{
+    editions,
     links::{self, is_elsewhere},
     markup,
+    navigation::Navigation,
     preprocess::PageFacts,
     styles, twins,
 };
@@ -39,6 +41,12 @@ pub struct Outline {
 pub struct Place<'a> {
     /// Its address, relative to the site's root.
     pub address: &'a str,
+    /// The address that its page has in the book, which differs for the copy of the first one.
+    pub page: &'a str,
+    /// What stands beside it.
+    pub navigation: &'a Navigation,
+    /// Whether the site has cards, an EPUB and a PDF.
+    pub has_editions: bool,
     /// The address of the site with a slash at its end, when it is known.
     pub site: Option<&'a str>,
     /// What the preprocessor knows about it.
@@ -206,29 +214,15 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             let link = format!("<link rel=\"alternate\" type=\"text/markdown\" href=\"{twin}\">\n");
             head.append(&link, ContentType::Html);
             if let Some(site) = place.site {
-                let address = markup::attribute(&format!("{site}{}", place.address));
-                let link = format!("<link rel=\"canonical\" href=\"{address}\">\n");
-                head.append(&link, ContentType::Html);
+                head.append(&for_other_sites(place, site), ContentType::Html);
             }
             Ok(())
         }),
-        // Of the many pages the reader sees those of the part that he is in.
-        element!("#nav details[data-pages]", |part| {
-            let pages = part.get_attribute("data-pages").unwrap_or_default();
-            if pages
-                .split(' ')
-                .any(|start| place.address.starts_with(start))
-            {
-                part.set_attribute("open", "")?;
-            }
-            part.remove_attribute("data-pages");
-            Ok(())
-        }),
-        element!("#nav a", |link| {
-            let current = format!("{to_root}{}", place.address);
-            if link.get_attribute("href").as_deref() == Some(&current) {
-                link.set_attribute("aria-current", "page")?;
-            }
+        element!("#nav", |nav| {
+            nav.set_inner_content(
+                &place.navigation.html(place.page, &to_root),
+                ContentType::Html,
+            );
             Ok(())
         }),
         element!("main > header.head", |head| {
@@ -236,6 +230,13 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             Ok(())
         }),
         element!(".end > .foot", |foot| {
+            if place.has_editions && facts.is_first {
+                let (epub, pdf) = (editions::EPUB, editions::PDF);
+                let links = format!(
+                    r#"<p>The whole guide as <a href="{to_root}{epub}">EPUB</a> and <a href="{to_root}{pdf}">PDF</a></p>"#
+                );
+                foot.append(&links, ContentType::Html);
+            }
             if !facts.versions.is_empty() {
                 let versions = format!("<p>{}</p>", markup::text(&facts.versions));
                 foot.prepend(&versions, ContentType::Html);
@@ -270,6 +271,31 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
         }),
     ];
     Ok(rewrite_str(html, settings(handlers))?)
+}
+
+/// What search engines and sites that link to the page ask for; it needs full addresses.
+fn for_other_sites(place: &Place<'_>, site: &str) -> String {
+    let address = markup::attribute(&format!("{site}{}", place.address));
+    let (name, _) = place.navigation.names(place.page);
+    let (name, description) = (
+        markup::attribute(name),
+        markup::attribute(&place.facts.description),
+    );
+    let mut head = format!(
+        "<link rel=\"canonical\" href=\"{address}\">\n\
+         <meta property=\"og:type\" content=\"article\">\n\
+         <meta property=\"og:title\" content=\"{name}\">\n\
+         <meta property=\"og:description\" content=\"{description}\">\n\
+         <meta property=\"og:url\" content=\"{address}\">\n"
+    );
+    if place.has_editions {
+        let card = markup::attribute(&format!("{site}{}", editions::cards::address(place.page)));
+        head += &format!(
+            "<meta property=\"og:image\" content=\"{card}\">\n\
+             <meta name=\"twitter:card\" content=\"summary_large_image\">\n"
+        );
+    }
+    head
 }
 
 type Handler<'h> = (Cow<'static, Selector>, ElementContentHandlers<'h>);

@@ -87,6 +87,13 @@ pub fn repository(config: &Config) -> Option<String> {
     Some(address.trim_end_matches('/').to_owned())
 }
 
+/// The address of the published site with a slash at its end, when it is set.
+pub fn site(config: &Config) -> Option<String> {
+    let site = config.html_config()?.site_url?;
+    let site = Some(site).filter(|site| site.starts_with("https://"))?;
+    Some(format!("{}/", site.trim_end_matches('/')))
+}
+
 fn unreadable(text: &str, error: &toml::de::Error) -> Problems {
     let line = error.span().map_or(1, |span| line_at(text, span.start));
     let message = format!("{}; correct or remove it", error.message());

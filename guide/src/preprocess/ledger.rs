@@ -137,8 +137,9 @@ fn entry_html(site: &Site, page: &Page, claim: &Claim) -> String {
     let (class, label) = (claim.kind().class(), claim.kind().label());
     let pages = site.pages_that_use(&claim.id).map(|user| {
         let address = markup::attribute(&page.link_to(user));
-        let (id, name) = (&claim.id, markup::text(&user.name));
-        format!(r##"<a href="{address}#e-{id}">{name}</a>"##)
+        let name = markup::text(&user.name);
+        // To the claim itself would make the page of a large part a tenth heavier.
+        format!(r##"<a href="{address}#sources">{name}</a>"##)
     });
     let pages = pages.collect::<Vec<_>>().join(", ");
     format!(

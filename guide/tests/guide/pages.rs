@@ -242,7 +242,7 @@ fn a_part_lists_its_claims_with_proof_day_and_pages() {
         "<li id=\"kafka-arrives\" class=\"run\"><b>The record arrives.</b> <span class=\"vh\">Run: </span>\
          <a href=\"../kafka/produce.html#proof-kafka_one\"><code>kafka_one</code></a>: <samp>arrived \
          &lt;script&gt;alert(1)&lt;/script&gt;</samp>. <span class=\"of\">Checked 23 November 2026. On \
-         <a href=\"../kafka/produce.html#e-kafka-arrives\">Produce</a>.</span></li>"
+         <a href=\"../kafka/produce.html#sources\">Produce</a>.</span></li>"
     );
     assert!(
         page.contains("id=\"by-both\" checked")
@@ -345,6 +345,9 @@ fn the_site_holds_only_what_its_pages_use() {
             "kafka/produce.html",
             "kafka/produce.md",
             "llms.txt",
+            "search/s-HASH.json",
+            "search/search.js",
+            "search/w-HASH.txt",
         ]
     );
     let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
@@ -352,11 +355,16 @@ fn the_site_holds_only_what_its_pages_use() {
     assert!(page.contains(current));
     let index = book.read("target/site/index.html");
     assert!(index.contains("<a href=\"index.html\" aria-current=\"page\">Introduction</a>"));
-    // The part that the reader is in stands open, and no other.
-    assert!(page.contains("<details open=\"\"><summary class=\"kafka sq\">Kafka</summary>"));
-    let navigation = |html: &str| html[..html.find("</nav>").unwrap_or(0)].to_owned();
-    assert_eq!(navigation(&page).matches("<details open").count(), 1);
-    assert_eq!(navigation(&index).matches("<details open").count(), 0);
+    // The part that the reader is in has its pages, and no other.
+    let navigation = |html: &str| between(html, "<nav class=\"nav\"", "</nav>").to_owned();
+    assert!(navigation(&page).contains("<h2 class=\"kafka sq\">Kafka</h2><ol>"));
+    let closed = "<h2 class=\"kafka sq\"><a href=\"kafka/produce.html\">Kafka</a></h2>";
+    assert!(
+        navigation(&index).contains(closed),
+        "{}",
+        navigation(&index)
+    );
+    assert!(!navigation(&index).contains("consume.html"));
 }
 
 #[test]

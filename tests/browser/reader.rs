@@ -1,0 +1,306 @@
+//! What a reader does with the guide: search, copy, and all of it by keyboard alone.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, axe::Axe, site};
+
+/// What the first query may load, of four words: what a page may.
+const FIRST_QUERY: u64 = 25_000;
+
+const FOCUSED: &str = "
+const at = document.activeElement;
+return [at.tagName.toLowerCase(), at.id, at.className, at.textContent.trim().slice(0, 60)].join(' ');
+";
+
+async fn open(page: &str) -> Result<(Browser, Tab)> {
+    let browser = Browser::start()?;
+    let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
+    tab.open(page).await?;
+    Ok((browser, tab))
+}
+
+async fn focused(tab: &Tab) -> Result<String> {
+    let focused = tab.run(FOCUSED).await?;
+    Ok(focused.as_str().unwrap_or_default().to_owned())
+}
+
+/// Presses Tab until the element that a selector names has the focus.
+async fn tab_to(tab: &Tab, selector: &str) -> Result<()> {
+    let is_there = format!("return document.activeElement.matches({})", json!(selector));
+    for _ in 0..200 {
+        tab.press("Tab").await?;
+        if tab.run(&is_there).await? == true {
+            return Ok(());
+        }
+    }
+    anyhow::bail!(
+        "Tab never comes to {selector}; it is at {}",
+        focused(tab).await?
+    )
+}
+
+/// Texts that readers look for, and the page that the first result must be on.
+const WANTED: [(&str, &str); 6] = [
+    (
+        "PRECONDITION_FAILED - inequivalent arg",
+        "rabbitmq/errors.html#",
+    ),
+    ("AllBrokersDown", "kafka/errors.html#"),
+    ("enable.auto.commit", "kafka/"),
+    ("basic_qos", "rabbitmq/"),
+    ("QueueDeletedRecently", "sqs/errors.html#"),
+    ("dead letters", "dead-letters.html"),
+];
+
+#[tokio::test]
+async fn the_search_finds_error_texts_and_identifiers_and_loads_little() -> Result<()> {
+    let (_browser, tab) = open("index.html").await?;
+    let log = tab.log().await?;
+    let early: Vec<_> = log
+        .requests
+        .iter()
+        .filter(|r| r.address.contains("/search/"))
+        .collect();
+    ensure!(early.is_empty(), "loaded before any query: {early:?}");
+    for (number, (text, expected)) in WANTED.iter().enumerate() {
+        tab.press("Control+k").await?;
+        tab.type_text(text).await?;
+        // What the query before found may still show.
+        let first = "document.querySelector('#search li a')?.href";
+        let is_first = format!("return Boolean({first}?.includes({}))", json!(expected));
+        if let Err(error) = tab.wait_until(&is_first).await {
+            let first = tab.run(&format!("return {first}")).await?;
+            return Err(error.context(format!("`{text}`: first {first}, not {expected}")));
+        }
+        if number == 0 {
+            let log = tab.log().await?;
+            ensure!(log.complaints.is_empty(), "{:?}", log.complaints);
+            println!(
+                "the first query loads {} bytes in {} requests",
+                log.bytes(),
+                log.requests.len()
+            );
+            ensure!(
+                log.bytes() <= FIRST_QUERY,
+                "the first query loads {} bytes",
+                log.bytes()
+            );
+        }
+        tab.press("Escape").await?;
+        tab.wait_until("return !document.querySelector('#search').open")
+            .await?;
+    }
+    tab.close().await
+}
+
+#[tokio::test]
+async fn the_guide_can_be_walked_by_keyboard_alone() -> Result<()> {
+    let (_browser, tab) = open("compare/same-job.html").await?;
+
+    // Past the bar and the navigation.
+    tab.press("Tab").await?;
+    ensure!(
+        focused(&tab).await?.starts_with("a  skip"),
+        "{}",
+        focused(&tab).await?
+    );
+    tab.press("Enter").await?;
+    tab.wait_until("return document.activeElement.id === 'main'")
+        .await?;
+
+    // Tabs: arrows move, the address follows.
+    tab_to(&tab, "[role=tab]").await?;
+    tab.press("ArrowRight").await?;
+    let chosen = "
+const tab = document.querySelector('[role=tab][aria-selected=true]');
+const panel = document.getElementById(tab.getAttribute('aria-controls'));
+return [tab === document.activeElement, location.hash === tab.hash, panel.checkVisibility(),
+  tab.parentElement.previousElementSibling !== null];
+";
+    let chosen = tab.run(chosen).await?;
+    ensure!(
+        chosen == json!([true, true, true, true]),
+        "the second tab is not open: {chosen}"
+    );
+
+    // The scheme.
+    tab.run("document.querySelector('.skip').focus()").await?;
+    tab_to(&tab, ".scheme").await?;
+    tab.press("Enter").await?;
+    tab.wait_until("return getComputedStyle(document.documentElement).colorScheme === 'dark'")
+        .await?;
+    tab.press("Enter").await?;
+    tab.wait_until(
+        "return getComputedStyle(document.documentElement).colorScheme.includes('light')",
+    )
+    .await?;
+
+    // Search: Escape gives the focus back, arrows choose, Enter goes there.
+    tab.run("document.querySelector('.skip').focus()").await?;
+    tab_to(&tab, ".find").await?;
+    tab.press("Enter").await?;
+    tab.wait_until("return document.activeElement.matches('#search input')")
+        .await?;
+    tab.press("Escape").await?;
+    tab.wait_until("return document.activeElement.matches('.find')")
+        .await?;
+    tab.press("Enter").await?;
+    tab.type_text("visibility timeout").await?;
+    tab.wait_until("return document.querySelectorAll('#search li a').length > 2")
+        .await?;
+    ensure!(
+        Axe::get()?.violations(&tab).await?.is_empty(),
+        "axe complains about the search"
+    );
+    tab.press("ArrowDown").await?;
+    tab.press("ArrowDown").await?;
+    let second = tab
+        .run("return document.querySelectorAll('#search li a')[1].href")
+        .await?;
+    ensure!(
+        tab.run("return document.activeElement.href").await? == second,
+        "the arrows do not choose"
+    );
+    tab.press("ArrowUp").await?;
+    tab.press("ArrowUp").await?;
+    tab.wait_until("return document.activeElement.matches('#search input')")
+        .await?;
+    let first = tab
+        .run("return document.querySelectorAll('#search li a')[0].href")
+        .await?;
+    tab.press("Enter").await?;
+    tab.wait_until(&format!("return location.href === {first}"))
+        .await?;
+
+    // From page to page.
+    tab.run("document.querySelector('[rel=next]').previousSibling?.focus()")
+        .await?;
+    let next = tab
+        .run("return document.querySelector('[rel=next]').href")
+        .await?;
+    tab_to(&tab, "[rel=next]").await?;
+    tab.press("Enter").await?;
+    tab.wait_until(&format!("return location.href === {next}"))
+        .await?;
+    ensure!(tab.log().await?.complaints.is_empty());
+    tab.close().await
+}
+
+#[tokio::test]
+async fn the_contents_open_and_close_by_keyboard_on_a_phone() -> Result<()> {
+    let (_browser, tab) = open("kafka/produce.html").await?;
+    tab.look(LIGHT_NARROW).await?;
+    tab.open("kafka/produce.html").await?;
+    tab_to(&tab, ".contents").await?;
+    tab.press("Enter").await?;
+    tab.wait_until("return document.querySelector('#nav').matches(':popover-open')")
+        .await?;
+    ensure!(
+        Axe::get()?.violations(&tab).await?.is_empty(),
+        "axe complains about the contents"
+    );
+    tab_to(&tab, "#nav a[aria-current=page]").await?;
+    tab.press("Escape").await?;
+    tab.wait_until("return !document.querySelector('#nav').matches(':popover-open')")
+        .await?;
+    tab.wait_until("return document.activeElement.matches('.contents')")
+        .await?;
+    tab.close().await
+}
+
+#[tokio::test]
+async fn everything_shows_with_scripts_off() -> Result<()> {
+    let (_browser, tab) = open("compare/same-job.html").await?;
+    tab.look(LIGHT_WIDE.without_scripts()).await?;
+    tab.open("compare/same-job.html").await?;
+    let seen = tab
+        .run("
+const shown = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.checkVisibility()).length;
+return [shown('.tab'), document.querySelectorAll('.tab').length, shown('.js'), shown('#nav a')];
+")
+        .await?;
+    let number = |index: usize| seen[index].as_u64().unwrap_or_default();
+    ensure!(
+        number(0) > 1 && number(0) == number(1),
+        "tabs stay hidden: {seen}"
+    );
+    ensure!(number(2) == 0, "a control that needs scripts shows: {seen}");
+    ensure!(number(3) > 0, "no navigation: {seen}");
+    tab.close().await
+}
+
+/// `tests/pasted.rs` compiles every program; here the button gives one, byte for byte, from a page that
+/// shows only an excerpt of it, and it compiles where a reader would put it.
+#[tokio::test]
+async fn a_copied_program_compiles() -> Result<()> {
+    const PROGRAM: &str = "rabbitmq_fanout";
+    let (_browser, tab) = open("rabbitmq/fanout.html").await?;
+    let rights = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+    tab.devtools("Browser.grantPermissions", rights).await?;
+    let panel = format!("#proof-{PROGRAM} .copy");
+    tab.run(&format!("document.querySelector({}).focus()", json!(panel)))
+        .await?;
+    tab.press("Enter").await?;
+    let button = json!(panel);
+    tab.wait_until(&format!(
+        "return document.querySelector({button}).textContent === 'Copied'"
+    ))
+    .await?;
+    let copied = tab
+        .run_async("navigator.clipboard.readText().then(done, (e) => done(String(e)))")
+        .await?;
+    let copied = copied.as_str().context("no text in the clipboard")?;
+
+    let root = tests::root();
+    let mut examples = tests::examples(&root)?.into_iter();
+    let example = examples
+        .find(|example| example.name == PROGRAM)
+        .context("no such program")?;
+    ensure!(copied == example.program(), "not the file:\n{copied}");
+    tab.close().await?;
+
+    // The crates are compiled already: only the program is new.
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .current_dir(&root)
+        .args(["check", "--quiet", "--locked", "--example", PROGRAM])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "it does not compile:\n{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fault_in_a_page_is_found() -> Result<()> {
+    let (_browser, tab) = open("start/proofs.html").await?;
+    tab.log().await?;
+    tab.run("
+document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"https://127.0.0.1:9/x.png\"><p>a');
+console.warn('look here');
+document.querySelector('main p').innerHTML = '<a href=\"#x\"></a>';
+")
+    .await?;
+    let axe = Axe::get()?.violations(&tab).await?;
+    for rule in ["link-name", "image-alt"] {
+        ensure!(
+            axe.iter().any(|v| v.starts_with(rule)),
+            "{rule} is not found: {axe:?}"
+        );
+    }
+    let log = tab.log().await?;
+    let foreign = log.foreign(&site()?.address());
+    ensure!(foreign == ["https://127.0.0.1:9/x.png"] || !log.complaints.is_empty());
+    ensure!(
+        log.complaints.iter().any(|said| said.contains("look here")),
+        "{log:?}"
+    );
+    ensure!(
+        log.complaints
+            .iter()
+            .any(|said| said.contains("Content Security Policy")),
+        "{log:?}"
+    );
+    let _: Value = tab.run("return null").await?;
+    tab.close().await
+}
