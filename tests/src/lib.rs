@@ -13,6 +13,7 @@ pub mod fault;
 pub mod inventory;
 pub mod program;
 pub mod record;
+pub mod traces;
 
 /// The root of the project.
 pub fn root() -> PathBuf {

@@ -75,7 +75,10 @@ fn content(root: &Path, example: &Example, brokers: &Brokers) -> Result<String> 
 }
 
 /// The version of a package in Cargo.lock.
-fn locked_version(root: &Path, package: &str) -> Result<String> {
+///
+/// # Errors
+/// The file cannot be read, or has no such package.
+pub fn locked_version(root: &Path, package: &str) -> Result<String> {
     let lock: toml::Table = fs::read_to_string(root.join("Cargo.lock"))?.parse()?;
     let packages = lock["package"]
         .as_array()

@@ -10,7 +10,7 @@ use tests::{
     brokers::Brokers,
     compare::compare,
     program::{self, Executable},
-    record,
+    record, traces,
 };
 
 /// Runs what readers run against real brokers and writes down what it prints.
@@ -19,12 +19,18 @@ use tests::{
 /// record allows. The brokers are started and ended by this command.
 #[derive(Parser)]
 struct Arguments {
-    /// The programs, sessions and tests to record; all of them if none is named.
+    /// The programs, sessions and tests to record; all of them if none is named. `traces` records what
+    /// the brokers do with the cases of the interactive parts; names after it are those of traces.
     names: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    match record_all(&Arguments::parse().names) {
+    let names = Arguments::parse().names;
+    let recorded = match names.split_first() {
+        Some((first, names)) if first == "traces" => traces::record(&tests::root(), names),
+        _ => record_all(&names),
+    };
+    match recorded {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("record: {error:#}");
