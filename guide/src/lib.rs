@@ -18,7 +18,7 @@ mod markup;
 mod page;
 mod port;
 mod preprocess;
-mod serve;
+pub mod serve;
 mod settings;
 mod site;
 mod styles;

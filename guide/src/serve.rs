@@ -5,8 +5,9 @@ use std::{
     io::{self, Write},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
     thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,13 +17,16 @@ use axum::{
         RawQuery, Request, State, WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use regex::Regex;
 use tokio::sync::{broadcast, oneshot};
 use tower::ServiceExt;
-use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    compression::CompressionLayer, services::ServeDir, set_header::SetResponseHeaderLayer,
+};
 
 use crate::{
     build::{self, Built},
@@ -38,6 +42,10 @@ const LIVE: &str = "__livereload";
 /// What the pages may load: nothing from another host and nothing inline.
 const POLICY: &str = "default-src 'self'";
 
+/// A file with a hash of its content in its name: another content has another name.
+static HASHED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"-[0-9a-f]{8}\.(?:css|js|svg|png)$").expect("a constant pattern"));
+
 /// The site that is served now, and who is told when it changes.
 #[derive(Clone)]
 struct Served {
@@ -51,9 +59,30 @@ struct Current {
     /// Which build it is, from 1. Its pages name it when they ask to be told of the next.
     number: u64,
     folder: PathBuf,
+    /// What a browser's copy of a page is compared by: one for each build of each process.
+    tag: HeaderValue,
+}
+
+impl Current {
+    fn new(number: u64, folder: PathBuf) -> Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let start = now.unwrap_or_default().as_nanos();
+        Ok(Self {
+            number,
+            folder,
+            tag: HeaderValue::try_from(format!("W/\"{start:x}\""))?,
+        })
+    }
 }
 
 impl Served {
+    fn new(current: Current) -> Self {
+        Self {
+            current: Arc::new(RwLock::new(current)),
+            reload: broadcast::channel(1).0,
+        }
+    }
+
     fn current(&self) -> Current {
         let current = self.current.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
@@ -86,10 +115,7 @@ fn serve_from(
     let _ = fs::remove_dir_all(folder);
     let changes = Changes::watch(root)?;
     let (first, built) = render(root, folder, 1)?;
-    let served = Served {
-        current: Arc::new(RwLock::new(first)),
-        reload: broadcast::channel(1).0,
-    };
+    let served = Served::new(first);
     let address = format!("http://localhost:{port}");
     let seconds = built.took.as_secs_f32();
     say(&format!(
@@ -128,7 +154,7 @@ fn render(root: &Path, folder: &Path, number: u64) -> Result<(Current, Built)> {
     let built = build::render(root, &folder, Some(&live));
     // What is left of a failed build cannot be served; if it stays, the next start removes it.
     let built = built.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
-    Ok((Current { number, folder }, built))
+    Ok((Current::new(number, folder)?, built))
 }
 
 /// Rebuilds in a thread of its own. What is returned is ready when the thread has ended: with its
@@ -194,14 +220,7 @@ async fn answer(
     served: Served,
     end_of_rebuilds: oneshot::Receiver<anyhow::Error>,
 ) -> Result<()> {
-    let header =
-        |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
-    let app = Router::new()
-        .route(&format!("/{LIVE}"), get(live))
-        .fallback(page)
-        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(header::CACHE_CONTROL, "no-store"))
-        .with_state(served);
+    let app = app(served);
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
         served = axum::serve(listener, app) => served.context("the server stopped"),
@@ -213,14 +232,52 @@ async fn answer(
     }
 }
 
+/// The pages, compressed, and the reload events.
+fn app(served: Served) -> Router {
+    let policy = HeaderValue::from_static(POLICY);
+    let policy = SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy);
+    Router::new()
+        .fallback(page)
+        .layer(CompressionLayer::new())
+        .route(&format!("/{LIVE}"), get(live))
+        .layer(policy)
+        .with_state(served)
+}
+
+/// A browser keeps what it got, but asks each time whether it is still good: after a save it is not.
+/// What has a hash in its name it need not ask for again.
 async fn page(State(served): State<Served>, request: Request) -> Response {
-    match ServeDir::new(served.current().folder)
-        .oneshot(request)
-        .await
-    {
+    let Current { folder, tag, .. } = served.current();
+    let caching = match HASHED.is_match(request.uri().path()) {
+        true => "public, max-age=31536000, immutable",
+        false => "no-cache",
+    };
+    let caching = HeaderValue::from_static(caching);
+    let headers = [
+        (header::ETAG, tag.clone()),
+        (header::CACHE_CONTROL, caching),
+    ];
+    if is_known(request.headers(), &tag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    // By the second, as files have it, two builds may be one.
+    let mut request = request;
+    request.headers_mut().remove(header::IF_MODIFIED_SINCE);
+    let mut response = match ServeDir::new(folder).oneshot(request).await {
         Ok(response) => response.into_response(),
         Err(never) => match never {},
+    };
+    response.headers_mut().remove(header::LAST_MODIFIED);
+    if response.status().is_success() {
+        response.headers_mut().extend(headers);
     }
+    response
+}
+
+fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.and_then(|known| known.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|one| one.trim().as_bytes() == tag))
 }
 
 /// `?N` is the build that the page belongs to.
@@ -254,6 +311,57 @@ async fn tell(mut socket: WebSocket, mut reload: broadcast::Receiver<()>, is_old
                 }
             }
         }
+    }
+}
+
+/// A folder that is served as the guide is, on a free port of this machine, until this value goes.
+pub struct Host {
+    port: u16,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Host {
+    /// Begins to serve a built site.
+    ///
+    /// # Errors
+    /// When no port or no thread can be had.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let listener = listen(0)?;
+        let port = listener.local_addr()?.port();
+        let served = Served::new(Current::new(0, folder.to_owned())?);
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build()?;
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().spawn(move || {
+            runtime.block_on(async {
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+                    return;
+                };
+                tokio::select! {
+                    _ = axum::serve(listener, app(served)) => {}
+                    _ = ended => {}
+                }
+            });
+        })?;
+        Ok(Self {
+            port,
+            end: Some(end),
+            thread: Some(thread),
+        })
+    }
+
+    /// The address of the site, with a slash at its end.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Dropping the sender ends the server.
+        self.end = None;
+        let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 

@@ -43,6 +43,7 @@ mod rabbitmq;
 mod random;
 mod ready;
 mod state;
+pub mod tools;
 
 pub use broker::{Broker, KAFKA_TOOLS_VERSION, KAFKA_VERSION, LOCALSTACK_VERSION, RABBITMQ_SERIES};
 pub use ports::Ports;

@@ -28,19 +28,44 @@ struct Missing {
 /// Makes sure that what `brokers` need is installed: as root on Debian or Ubuntu it installs it,
 /// otherwise the error has the command that does.
 pub(crate) fn require(layout: &Layout, brokers: &[Broker]) -> Result<()> {
-    let missing = find_missing(brokers);
+    const OTHERWISE: &str = "use Docker: `docker compose up -d --wait`";
+    provide(layout, || find_missing(brokers), OTHERWISE)
+}
+
+/// The same for programs that are no part of a broker: each with the package that has it. The error
+/// also has what to do where there is no such package.
+pub(crate) fn require_programs(
+    layout: &Layout,
+    programs: &[(&str, &'static str)],
+    otherwise: &str,
+) -> Result<()> {
+    let missing = || {
+        let missing = programs
+            .iter()
+            .filter_map(|(program, package)| missing_program(program, package));
+        missing.collect()
+    };
+    provide(layout, missing, otherwise)
+}
+
+fn provide(
+    layout: &Layout,
+    find_missing: impl Fn() -> Vec<Missing>,
+    otherwise: &str,
+) -> Result<()> {
+    let missing = find_missing();
     if missing.is_empty() {
         return Ok(());
     }
     if !is_root() || find_program("apt-get").is_none() {
-        bail!("{}", advice(&missing));
+        bail!("{}", advice(&missing, otherwise));
     }
     let packages = packages(&missing);
     note(&format!("installing with apt-get: {}", packages.join(" ")));
-    install(layout, &packages).with_context(|| advice(&missing))?;
-    match find_missing(brokers) {
+    install(layout, &packages).with_context(|| advice(&missing, otherwise))?;
+    match find_missing() {
         missing if missing.is_empty() => Ok(()),
-        missing => bail!("after the installation: {}", advice(&missing)),
+        missing => bail!("after the installation: {}", advice(&missing, otherwise)),
     }
 }
 
@@ -59,14 +84,13 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn advice(missing: &[Missing]) -> String {
+fn advice(missing: &[Missing], otherwise: &str) -> String {
     let what: Vec<_> = missing
         .iter()
         .map(|missing| missing.what.as_str())
         .collect();
     format!(
-        "{} missing: run `{}apt-get install -y --no-install-recommends {}` (Debian or Ubuntu), or use Docker: \
-         `docker compose up -d --wait`",
+        "{} missing: run `{}apt-get install -y --no-install-recommends {}` (Debian or Ubuntu), or {otherwise}",
         what.join(", "),
         if is_root() { "" } else { "sudo " },
         packages(missing).join(" "),
@@ -273,7 +297,7 @@ mod tests {
                 package: "maven",
             },
         ];
-        let advice = advice(&missing);
+        let advice = advice(&missing, "use Docker");
         assert!(
             advice.starts_with("Java 17 or newer, mvn missing: run `"),
             "{advice}"

@@ -29,7 +29,7 @@ exec "$@" 3<&-"#;
 
 /// A command that, when spawned as [`Leashed`], runs `program` as leader of a new session, with
 /// signals as by default (a shell without job control lets its children ignore Ctrl-C).
-pub(crate) fn leashed(program: impl AsRef<OsStr>) -> Command {
+pub fn leashed(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setsid");
     command
         .args(["sh", "-c", LEASH, "sandbox", "env", "--default-signal"])
@@ -49,7 +49,7 @@ pub(crate) fn isolated(program: impl AsRef<OsStr>) -> Command {
 
 /// A running program that dies with this process, even when that is killed.
 #[derive(Debug)]
-pub(crate) struct Leashed {
+pub struct Leashed {
     child: Child,
     leash: Option<ChildStdin>,
     log: PathBuf,
@@ -57,6 +57,10 @@ pub(crate) struct Leashed {
 
 impl Leashed {
     /// Starts a command made by [`leashed`]; what it prints goes to the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// The log can't be written, or `setsid` is missing.
     pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::options()
             .create(true)
@@ -78,24 +82,29 @@ impl Leashed {
         })
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
 
-    pub fn log(&self) -> &Path {
+    pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
-    pub fn stamp(&self) -> Result<Stamp> {
+    pub(crate) fn stamp(&self) -> Result<Stamp> {
         Stamp::of(self.pid())
     }
 
+    /// How the program ended, once it has.
+    ///
+    /// # Errors
+    ///
+    /// The system doesn't tell.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("asking for the exit status")
     }
 
     /// Waits for the program to end by itself.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         let status = self
             .child
             .wait()
@@ -104,7 +113,7 @@ impl Leashed {
     }
 
     /// Asks the program to end, waits until it has, and removes the leash.
-    pub fn end_by_itself(mut self) -> Result<()> {
+    pub(crate) fn end_by_itself(mut self) -> Result<()> {
         if let Some(pid) = Pid::from_raw(self.pid()) {
             kill_process(pid, Signal::TERM).context("asking the program to end")?;
         }
@@ -113,7 +122,7 @@ impl Leashed {
     }
 
     /// Lets the program live on after this process.
-    pub fn release(mut self) -> Result<()> {
+    pub(crate) fn release(mut self) -> Result<()> {
         if let Some(mut leash) = self.leash.take() {
             leash
                 .write_all(b"stay\n")
@@ -123,7 +132,7 @@ impl Leashed {
     }
 
     /// Ends the program and all that it started, and returns when they are gone.
-    pub fn kill(&mut self) -> Result<()> {
+    pub(crate) fn kill(&mut self) -> Result<()> {
         // The leash is still held, so its shell keeps the group's number from being used anew.
         let members = family(self.pid());
         kill_group(self.pid())?;
@@ -145,8 +154,12 @@ impl Drop for Leashed {
     }
 }
 
-/// Runs a command made by [`leashed`] to its end; the error has the last lines of its output.
-pub(crate) fn run(command: &mut Command, log: &Path) -> Result<()> {
+/// Runs a command made by [`leashed`] to its end.
+///
+/// # Errors
+///
+/// It can't be started or fails; the error has the last lines of its output.
+pub fn run(command: &mut Command, log: &Path) -> Result<()> {
     let mut running = Leashed::spawn(command, log)?;
     let status = running.wait()?;
     running.leash = None;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use guide::examples::Example;
 
 pub mod brokers;
+pub mod browser;
 pub mod compare;
 pub mod crash;
 pub mod fault;
