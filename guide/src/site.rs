@@ -16,7 +16,10 @@ use crate::{
     errors::{Problem, line_at},
     examples::System,
     ledger::{Claim, Ledger, Part},
-    preprocess::scan::{self, Scan},
+    preprocess::{
+        scan::{self, Scan},
+        sim::Sim,
+    },
     settings,
 };
 
@@ -65,7 +68,7 @@ impl Site {
         Ok(Self {
             root: root.to_owned(),
             source: config.book.src.clone(),
-            pages: pages(book),
+            pages: pages(&folder, book),
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
@@ -173,20 +176,20 @@ fn capitalised(name: &str) -> String {
     }
 }
 
-fn pages(book: &Book) -> Vec<Page> {
+fn pages(folder: &Path, book: &Book) -> Vec<Page> {
     let mut part = None;
     let mut pages = Vec::new();
     for item in book.iter() {
         match item {
             BookItem::PartTitle(title) => part = Some(title.clone()),
-            BookItem::Chapter(chapter) => pages.extend(page(part.clone(), chapter)),
+            BookItem::Chapter(chapter) => pages.extend(page(folder, part.clone(), chapter)),
             _ => {}
         }
     }
     pages
 }
 
-fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
+fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> {
     let source = chapter.source_path.clone()?;
     let text = chapter.content.clone();
     let scan = scan::scan(&text);
@@ -195,8 +198,11 @@ fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
         directives.map(|directive| directive.arguments.clone())
     };
     let program = |panel: String| panel.split(':').next().map(|name| name.trim().to_owned());
+    // What is wrong with a part is said where it is expanded.
+    let sims = arguments("sim").filter_map(|sim| Sim::find(folder, &sim).ok());
+    let claims = sims.flat_map(|sim| sim.claims()).collect::<Vec<_>>();
     Some(Page {
-        claims: arguments("ev").collect(),
+        claims: arguments("ev").chain(claims).collect(),
         programs: arguments("proof").filter_map(program).collect(),
         source,
         name: chapter.name.clone(),

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod compare;
 pub mod crash;
 pub mod fault;
+pub mod interactive;
 pub mod inventory;
 pub mod program;
 pub mod record;

@@ -10,6 +10,7 @@ mod head;
 mod includes;
 mod proof;
 pub mod scan;
+pub mod sim;
 
 use std::{
     cell::RefCell,
@@ -298,6 +299,8 @@ impl<'a> PageContent<'a> {
                 return Ok(());
             }
             "drawing" => self.figure(directive)?,
+            "sim" => self.sim(arguments)?,
+            "differences" => sim::differences_table(self.site)?,
             _ => evidence::ledger(self.site, self.page, self.format),
         };
         if !alone {
@@ -347,6 +350,18 @@ impl<'a> PageContent<'a> {
         match self.format {
             Format::Html => figure.html(self.site, caption.trim()),
             Format::Markdown => figure.markdown(self.site, caption.trim()),
+        }
+    }
+
+    fn sim(&mut self, arguments: &str) -> Result<String, String> {
+        let sim = sim::Sim::find(&self.site.root.join(&self.site.source), arguments)?;
+        // It has ids too.
+        self.draw_once(&[sim.name()])?;
+        let (page, format) = (self.page, self.format);
+        let mut mark = |text: &mut String, id: &str| self.mark(text, id);
+        match format {
+            Format::Html => sim.html(page, &mut mark),
+            Format::Markdown => sim.markdown(&mut mark),
         }
     }
 

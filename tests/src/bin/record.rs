@@ -9,6 +9,7 @@ use sandbox::Broker;
 use tests::{
     brokers::Brokers,
     compare::compare,
+    interactive,
     program::{self, Executable},
     record, traces,
 };
@@ -21,6 +22,7 @@ use tests::{
 struct Arguments {
     /// The programs, sessions and tests to record; all of them if none is named. `traces` records what
     /// the brokers do with the cases of the interactive parts; names after it are those of traces.
+    /// `printed` writes down what those parts show where no script runs.
     names: Vec<String>,
 }
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let names = Arguments::parse().names;
     let recorded = match names.split_first() {
         Some((first, names)) if first == "traces" => traces::record(&tests::root(), names),
+        Some((first, [])) if first == "printed" => printed(),
         _ => record_all(&names),
     };
     match recorded {
@@ -37,6 +40,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn printed() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(interactive::print(&tests::root()))
 }
 
 fn record_all(names: &[String]) -> Result<()> {

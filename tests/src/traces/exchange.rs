@@ -77,7 +77,12 @@ async fn play_one(connection: &Connection, channel: &mut Channel, case: &Case) -
             .await?;
     }
     ensure!(copies.len() == QUEUES.len(), "more than nine copies");
-    Ok(json!([copies, u8::from(returned), u8::from(confirmed), refused]))
+    Ok(json!([
+        copies,
+        u8::from(returned),
+        u8::from(confirmed),
+        refused
+    ]))
 }
 
 async fn declare(channel: &Channel, kind: &str, alternate: u8) -> Result<()> {

@@ -34,15 +34,23 @@ pub async fn play(
         sns: aws_sdk_sns::Client::new(&config),
         sqs: aws_sdk_sqs::Client::new(&config),
     };
-    let cases = inputs.iter().map(part).collect::<Result<Vec<(String, Value)>>>()?;
+    let cases = inputs
+        .iter()
+        .map(part)
+        .collect::<Result<Vec<(String, Value)>>>()?;
     let mut results = vec![Value::Null; cases.len()];
     for scope in ["attributes", "arrays", "body"] {
         let of = |scope: &str| {
             let cases = cases.iter().enumerate().filter(|(_, case)| case.0 == scope);
-            cases.map(|(index, case)| (index, &case.1)).collect::<Vec<_>>()
+            cases
+                .map(|(index, case)| (index, &case.1))
+                .collect::<Vec<_>>()
         };
         let messages: Vec<Map<String, Value>> = part(&head["messages"][scope])?;
-        let topic = clients.sns.create_topic().name(format!("trace-filter-{scope}"));
+        let topic = clients
+            .sns
+            .create_topic()
+            .name(format!("trace-filter-{scope}"));
         let topic = topic.send().await?.topic_arn.context("no ARN")?;
         let policies = of(scope);
         let delivered = clients.deliver(&topic, scope, &policies, &messages).await?;
@@ -77,8 +85,13 @@ impl Clients {
             self.publish(topic, scope, number, message).await?;
         }
         let everything = self.drain(&all, messages.len(), messages.len()).await?;
-        ensure!(!everything.contains('0'), "not every message came: {everything}");
-        let rows = queues.iter().map(|queue| self.drain(queue, messages.len(), 0));
+        ensure!(
+            !everything.contains('0'),
+            "not every message came: {everything}"
+        );
+        let rows = queues
+            .iter()
+            .map(|queue| self.drain(queue, messages.len(), 0));
         let rows: Vec<String> = stream::iter(rows).buffered(AT_ONCE).try_collect().await?;
         for queue in queues.iter().chain([&all]) {
             self.sqs.delete_queue().queue_url(queue).send().await?;
@@ -93,7 +106,10 @@ impl Clients {
         index: usize,
         policy: &Value,
     ) -> Result<String> {
-        let create = self.sqs.create_queue().queue_name(format!("trace-filter-{index}"));
+        let create = self
+            .sqs
+            .create_queue()
+            .queue_name(format!("trace-filter-{index}"));
         let queue = create.send().await?.queue_url.context("no address")?;
         let arn = aws::queue_arn(&self.sqs, &queue).await?;
         self.subscription(topic, scope, policy, &arn).send().await?;
@@ -144,7 +160,10 @@ impl Clients {
             }
         }
         body.insert(NUMBER.to_owned(), number.into());
-        publish.message(Value::from(body).to_string()).send().await?;
+        publish
+            .message(Value::from(body).to_string())
+            .send()
+            .await?;
         Ok(())
     }
 

@@ -90,7 +90,10 @@ async fn by_librdkafka(
         producer.send(record, LIMIT)
     });
     let delivered = try_join_all(sent).await.map_err(|(error, _)| error)?;
-    Ok(delivered.iter().map(|delivery| delivery.partition).collect())
+    Ok(delivered
+        .iter()
+        .map(|delivery| delivery.partition)
+        .collect())
 }
 
 /// The console producer reads a line for each record; what it wrote where is read back.

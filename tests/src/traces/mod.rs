@@ -19,7 +19,6 @@ use serde_json::{Map, Value};
 
 use crate::{brokers::Brokers, record};
 
-
 /// The folder of the traces, below the root.
 pub const FOLDER: &str = "book/interactive/traces";
 
@@ -158,5 +157,6 @@ async fn record_one(root: &Path, recorder: &Recorder, brokers: &Brokers) -> Resu
 
 /// A part of a case's input.
 fn part<T: serde::de::DeserializeOwned>(input: &Value) -> Result<T> {
-    serde_json::from_value(input.clone()).with_context(|| format!("no input of this trace: {input}"))
+    serde_json::from_value(input.clone())
+        .with_context(|| format!("no input of this trace: {input}"))
 }

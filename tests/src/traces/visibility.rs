@@ -50,7 +50,12 @@ fn real(units: u64) -> i32 {
 async fn play_one(client: &Client, number: usize, case: &Case) -> Result<Value> {
     let (fifo, timeout, limit, events) = case;
     let suffix = if *fifo == 1 { ".fifo" } else { "" };
-    let dead = create(client, &format!("trace-visibility-dead-{number}{suffix}"), &[]).await?;
+    let dead = create(
+        client,
+        &format!("trace-visibility-dead-{number}{suffix}"),
+        &[],
+    )
+    .await?;
     let mut attributes = vec![(
         QueueAttributeName::VisibilityTimeout,
         real(*timeout).to_string(),
@@ -70,7 +75,12 @@ async fn play_one(client: &Client, number: usize, case: &Case) -> Result<Value> 
     };
     let mut results = Vec::new();
     for event in events.split_whitespace() {
-        results.push(history.play(event).await.with_context(|| event.to_owned())?);
+        results.push(
+            history
+                .play(event)
+                .await
+                .with_context(|| event.to_owned())?,
+        );
     }
     let in_dead = drain(client, &dead).await?;
     for queue in [&history.queue, &dead] {
