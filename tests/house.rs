@@ -233,3 +233,24 @@ fn packages() -> Result<Vec<serde_json::Value>> {
         .context("cargo metadata lists no packages")?
         .clone())
 }
+
+/// The page that counts the same job counts it right.
+#[test]
+fn the_same_job_has_the_lines_that_its_page_says() -> Result<()> {
+    let page = fs::read_to_string(tests::root().join("book/compare/what-each-took.md"))?;
+    let lines = |name: &str| -> Result<usize> {
+        let program = Example::find(&tests::root(), name).map_err(anyhow::Error::msg)?;
+        Ok(program.program().lines().count())
+    };
+    let (kafka, rabbitmq, sns) = (
+        lines("kafka_order")?,
+        lines("rabbitmq_order")?,
+        lines("sns_order")?,
+    );
+    let row = format!("| Lines of the program | {kafka} | {rabbitmq} | {sns} |");
+    ensure!(
+        page.contains(&row),
+        "book/compare/what-each-took.md should say: {row}"
+    );
+    Ok(())
+}

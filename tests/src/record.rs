@@ -17,23 +17,42 @@ pub fn broker(system: System) -> Broker {
     }
 }
 
-/// The broker that an example needs. A test of `snippets/` brings what it needs.
-pub fn needs(example: &Example) -> Option<Broker> {
-    (example.kind != Kind::Test).then(|| broker(example.system()))
+/// The systems that an example talks to: its own, and for a bridge the one on the other side.
+fn systems(example: &Example) -> Vec<System> {
+    let code = guide::rust_code_only(&example.program());
+    let is_used = |system: &System| {
+        let client = client_package(*system).replace('-', "_");
+        *system == example.system()
+            || (*system == System::RabbitMq && code.contains(&format!("use {client}::")))
+    };
+    System::ALL.into_iter().filter(is_used).collect()
 }
 
-/// The client that an example uses, with its version.
-fn client(root: &Path, example: &Example) -> Result<String> {
-    if example.kind == Kind::Transcript {
-        return Ok(format!("Kafka's command-line tools {KAFKA_TOOLS_VERSION}"));
+/// The brokers that an example needs. A test of `snippets/` brings what it needs.
+pub fn needs(example: &Example) -> Vec<Broker> {
+    match example.kind {
+        Kind::Test => Vec::new(),
+        _ => systems(example).into_iter().map(broker).collect(),
     }
-    let package = match example.system() {
+}
+
+fn client_package(system: System) -> &'static str {
+    match system {
         System::Kafka => "rdkafka",
         System::RabbitMq => "lapin",
         System::Sqs => "aws-sdk-sqs",
         System::Sns => "aws-sdk-sns",
-    };
-    Ok(format!("{package} {}", locked_version(root, package)?))
+    }
+}
+
+/// The clients that an example uses, with their versions.
+fn clients(root: &Path, example: &Example) -> Result<String> {
+    if example.kind == Kind::Transcript {
+        return Ok(format!("Kafka's command-line tools {KAFKA_TOOLS_VERSION}"));
+    }
+    let packages = systems(example).into_iter().map(client_package);
+    let named = packages.map(|name| Ok(format!("{name} {}", locked_version(root, name)?)));
+    Ok(named.collect::<Result<Vec<_>>>()?.join(", "))
 }
 
 /// Writes down what an example printed and the record of it. What may vary is kept from the old
@@ -54,15 +73,13 @@ pub fn write(root: &Path, example: &Example, printed: &str, brokers: &Brokers) -
 fn content(root: &Path, example: &Example, brokers: &Brokers) -> Result<String> {
     let today = jiff::ZonedDateTime::now().date();
     let mut text = format!("recorded = {today}\n");
-    if let Some(broker) = needs(example) {
-        let sandbox = brokers.sandbox();
-        let version = sandbox.and_then(|sandbox| sandbox.version(broker));
-        let version = version.with_context(|| {
-            format!("{broker:?} did not say its version; record with the sandbox")
-        })?;
-        text += &format!("broker = \"{version}\"\n");
+    let named = needs(example);
+    let named = named.iter().map(|broker| version(*broker, brokers));
+    let named = named.collect::<Result<Vec<_>>>()?.join(", ");
+    if !named.is_empty() {
+        text += &format!("broker = \"{named}\"\n");
     }
-    text += &format!("client = \"{}\"\n", client(root, example)?);
+    text += &format!("client = \"{}\"\n", clients(root, example)?);
     if example.kind != Kind::Transcript {
         text += &format!("rust = \"{}\"\n", rust_version()?);
     }
@@ -72,6 +89,14 @@ fn content(root: &Path, example: &Example, brokers: &Brokers) -> Result<String> 
         text += &format!("\n[[varies]]\nline = {line}\npattern = {pattern}\n");
     }
     Ok(text)
+}
+
+/// The name and version of a broker that runs.
+fn version(broker: Broker, brokers: &Brokers) -> Result<&str> {
+    let version = brokers
+        .sandbox()
+        .and_then(|sandbox| sandbox.version(broker));
+    version.with_context(|| format!("{broker:?} did not say its version; record with the sandbox"))
 }
 
 /// The version of a package in Cargo.lock.

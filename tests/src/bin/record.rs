@@ -62,7 +62,7 @@ fn record_all(names: &[String]) -> Result<()> {
     }
     let executables = program::build(&root, &examples)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let needed: BTreeSet<Broker> = examples.iter().filter_map(record::needs).collect();
+    let needed: BTreeSet<Broker> = examples.iter().flat_map(record::needs).collect();
     let brokers = Brokers::start_these(&Vec::from_iter(needed))?;
     for example in examples {
         let executable = &executables[&example.name];

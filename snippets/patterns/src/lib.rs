@@ -1,0 +1,1 @@
+//! The example programs of this system: see `examples/`.
