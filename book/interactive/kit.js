@@ -110,6 +110,13 @@ export const bar = (label, ...rest) => h("header", null, h("b", null, label), re
 export const pick = (legend, name, options, value, on) => h("fieldset", { class: "pick1" }, h("legend", null, legend),
   options.map(([v, label]) => h("label", null, h("input", { type: "radio", name, value: v, checked: v === value, onchange: () => on(v) }), h("span", null, label))));
 export const button = (label, onclick, more) => h("button", { type: "button", onclick, ...more }, label);
+// A sentence with the mark of its claim, as the page's list of sources has it; where there is no page, what the guide makes one of.
+export const mark = (sentence, id) => {
+  const source = globalThis.document?.getElementById("e-" + id);
+  if (!source) return `${sentence} {{#ev ${id}}}`;
+  const kind = source.className, word = { run: "run", source: "source" }[kind] ?? "run + source";
+  return [sentence.slice(0, -1), h("span", { class: "nw" }, sentence.slice(-1) + "\u00a0", h("a", { class: "ev " + kind, href: "#e-" + id, "data-n": source.dataset.n, "aria-label": source.textContent }, word))];
+};
 export const text = (x, y, s, more) => h("text", { x, y, ...more }, s);
 export const drawing = (width, height, scale, title, desc, id, ...kids) => h("svg", { class: "drawing", width: width * scale, height: height * scale, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}-t ${id}-d`, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "font-size": 12 },
   h("title", { id: id + "-t" }, title), h("desc", { id: id + "-d" }, desc),
