@@ -27,13 +27,24 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // A member of a group that can be killed is this program once more.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == traces::MEMBER
+    {
+        return exit(traces::member(rest));
+    }
     let names = Arguments::parse().names;
     let recorded = match names.split_first() {
         Some((first, names)) if first == "traces" => traces::record(&tests::root(), names),
         Some((first, [])) if first == "printed" => printed(),
         _ => record_all(&names),
     };
-    match recorded {
+    exit(recorded)
+}
+
+fn exit(done: Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("record: {error:#}");

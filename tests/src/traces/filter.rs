@@ -26,7 +26,7 @@ struct Clients {
 
 pub async fn play(
     brokers: &Brokers,
-    head: &Map<String, Value>,
+    head: &mut Map<String, Value>,
     inputs: &[Value],
 ) -> Result<Vec<Value>> {
     let config = aws::config(brokers).await?;
@@ -63,6 +63,8 @@ pub async fn play(
         }
         clients.sns.delete_topic().topic_arn(&topic).send().await?;
     }
+    let pairs = results.iter().filter_map(|row| Some(row.as_str()?.len()));
+    head.insert("count".to_owned(), pairs.sum::<usize>().into());
     Ok(results)
 }
 

@@ -23,11 +23,6 @@ const COUNTS: std::ops::RangeInclusive<i32> = 1..=8;
 /// How long one step may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// The version of librdkafka that rdkafka brings.
-pub fn librdkafka() -> String {
-    rdkafka::util::get_rdkafka_version().1
-}
-
 pub async fn play(brokers: &Brokers, inputs: &[Value]) -> Result<Vec<Value>> {
     let keys: Vec<String> = inputs.iter().map(part).collect::<Result<_>>()?;
     let mut config = ClientConfig::new();

@@ -8,7 +8,10 @@ mod amqp;
 mod aws;
 mod exchange;
 mod filter;
+mod groups;
 mod keys;
+mod members;
+mod stories;
 mod visibility;
 
 use std::{fs, path::Path};
@@ -18,6 +21,8 @@ use sandbox::Broker;
 use serde_json::{Map, Value};
 
 use crate::{brokers::Brokers, record};
+
+pub use members::{MEMBER, member};
 
 /// The folder of the traces, below the root.
 pub const FOLDER: &str = "book/interactive/traces";
@@ -29,9 +34,11 @@ struct Recorder {
     client: &'static str,
 }
 
-const RECORDERS: [Recorder; 4] = [
+const RECORDERS: [Recorder; 6] = [
     recorder("exchange", Broker::RabbitMq, "lapin"),
     recorder("keys", Broker::Kafka, "rdkafka"),
+    recorder("groups", Broker::Kafka, "rdkafka"),
+    recorder("stories", Broker::Kafka, "rdkafka"),
     recorder("visibility", Broker::LocalStack, "aws-sdk-sqs"),
     recorder("filter", Broker::LocalStack, "aws-sdk-sns"),
 ];
@@ -127,15 +134,14 @@ pub fn record(root: &Path, names: &[String]) -> Result<()> {
 
 async fn record_one(root: &Path, recorder: &Recorder, brokers: &Brokers) -> Result<()> {
     let mut trace = Trace::load(root, recorder.name)?;
-    let before = std::mem::take(&mut trace.inputs);
-    (trace.inputs, trace.results) = match recorder.name {
-        "exchange" => (before.clone(), exchange::play(brokers, &before).await?),
-        "keys" => (before.clone(), keys::play(brokers, &before).await?),
-        "visibility" => (before.clone(), visibility::play(brokers, &before).await?),
-        _ => (
-            before.clone(),
-            filter::play(brokers, &trace.head, &before).await?,
-        ),
+    let inputs = &trace.inputs;
+    trace.results = match recorder.name {
+        "exchange" => exchange::play(brokers, inputs).await?,
+        "keys" => keys::play(brokers, inputs).await?,
+        "groups" => groups::play(brokers, inputs).await?,
+        "stories" => stories::play(brokers, inputs).await?,
+        "visibility" => visibility::play(brokers, inputs).await?,
+        _ => filter::play(brokers, &mut trace.head, inputs).await?,
     };
     ensure!(
         trace.inputs.len() == trace.results.len(),
@@ -145,7 +151,14 @@ async fn record_one(root: &Path, recorder: &Recorder, brokers: &Brokers) -> Resu
     let version = version.context("the broker did not say its version; record with the sandbox")?;
     let client = record::locked_version(root, recorder.client)?;
     let client = match recorder.broker {
-        Broker::Kafka => format!("rdkafka {client}, librdkafka {}", keys::librdkafka()),
+        Broker::Kafka => {
+            let java = match recorder.name {
+                "keys" => format!(", Kafka's console producer {}", sandbox::KAFKA_TOOLS_VERSION),
+                _ => String::new(),
+            };
+            let librdkafka = rdkafka::util::get_rdkafka_version().1;
+            format!("rdkafka {client} with librdkafka {librdkafka}{java}")
+        }
         _ => format!("{} {client}", recorder.client),
     };
     let today = jiff::ZonedDateTime::now().date().to_string();
