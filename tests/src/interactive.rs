@@ -83,9 +83,8 @@ impl Workbench {
     /// # Errors
     /// The model or the trace cannot be loaded, or the model throws.
     pub async fn replayed(&self, trace: &str) -> Result<Vec<Value>> {
-        let replay = trace.trim_end_matches("-java");
         let body = format!(
-            r#"const {{ replay }} = await import("/replay/{replay}.js");
+            r#"const {{ replay }} = await import("/replay/{trace}.js");
                const {{ cases, ...head }} = await (await fetch("/interactive/traces/{trace}.json")).json();
                return cases.map(([input, result]) => replay(input, result, head));"#
         );

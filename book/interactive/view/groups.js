@@ -45,8 +45,8 @@ export function body(s, set, el) {
   return [
     tries(element, el.links, print(s)),
     h("div", { class: "sim-two" }, h("div", { class: "sim-draw" }, picture(s, g), h("p", { class: "said" }, said(s)),
-      h("ul", { class: "members" }, members.map((m) => h("li", null, h("b", null, m), h("span", null, g.dead.includes(m) ? `killed; holds ${g.owned[m].join(", ") || "nothing"}` : g.owned[m].length ? "reads " + g.owned[m].join(", ") : "waits: no partition is left"),
-        h("span", { class: "js" }, button("Leave", () => go("-" + m), { "aria-label": `Leave: ${m}`, disabled: g.dead.includes(m) }), button("Kill", () => go("!" + m), { "aria-label": `Kill ${m}`, disabled: g.dead.includes(m) }))))),
+      h("ul", { class: "members" }, members.map((m) => h("li", null, h("b", null, m), h("span", null, g.dead.includes(m) ? `killed; holds ${g.owned[m].join(", ") || "nothing"}` : g.waits && s.assignor === "range" ? "has stopped: a rebalance is under way" : g.owned[m].length ? "reads " + g.owned[m].join(", ") : "waits: no partition is left"),
+        h("span", { class: "js" }, button("Leave", () => go("-" + m), { "aria-label": `Leave: ${m}`, disabled: g.waits || g.dead.includes(m) }), button("Kill", () => go("!" + m), { "aria-label": `Kill ${m}`, disabled: g.waits || g.dead.includes(m) }))))),
       h("p", { class: "js" }, button(free ? `Add member ${free}` : "The group is full", () => go("+" + free), { disabled: !free, "data-home": true }))),
       h("div", { class: "sim-ask js" },
         h("div", { class: "row" }, h("label", null, h("span", null, "Key"), h("input", { type: "text", value: s.key, maxlength: 40, spellcheck: "false", autocapitalize: "off", autocomplete: "off", oninput: (e) => set({ key: plain(e.target.value) }, true) })), button("Produce", () => go((s.client === "java" ? "*" : "=") + s.key))),
@@ -54,7 +54,6 @@ export function body(s, set, el) {
           h("tr", null, h("th", { scope: "row" }, r[0]), h("td", null, r[3] === null ? "no key" : `${r[1]} ${r[2]}`), h("td", null, r[3] === null ? "by chance" : h("b", null, "partition ", r[3])))))),
         pick("Producer", "g-client", CLIENTS, s.client, (client) => set({ client })),
         pick("Assignor", "g-as", ASSIGNORS.map((a) => [a, a]), s.assignor, (assignor) => set({ assignor })),
-        s.assignor !== "range" && h("p", { class: "note" }, "Where two members could keep one more, the first by name does. In Kafka the random part of the ids decides."),
         h("div", { class: "row" }, h("label", null, h("span", null, "Partitions"), h("input", { type: "number", min: 1, max: 8, value: String(s.n), onchange: (e) => set({ n: count(e.target.value) }) })),
           button("All read", () => go(".")), button("45 s pass", () => go("~"))),
         h("div", { class: "row" }, button("Undo", () => set({ events: s.events.slice(0, -1) }), { disabled: !s.events.length }), button("Start again", () => set({ events: [] }), { disabled: !s.events.length })))),

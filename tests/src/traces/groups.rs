@@ -12,11 +12,7 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    keys, members,
-    members::Member,
-    part,
-};
+use super::{keys, members, members::Member, part};
 use crate::brokers::Brokers;
 
 const AT_ONCE: usize = 6;
@@ -30,7 +26,9 @@ pub async fn play(brokers: &Brokers, inputs: &[Value]) -> Result<Vec<Value>> {
         .set("bootstrap.servers", servers)
         .create()?;
     let cases = inputs.iter().map(part).collect::<Result<Vec<Case>>>()?;
-    let topics: Vec<_> = (0..cases.len()).map(|n| format!("trace-groups.{n}")).collect();
+    let topics: Vec<_> = (0..cases.len())
+        .map(|n| format!("trace-groups.{n}"))
+        .collect();
     keys::create(&admin, cases.iter().map(|case| case.1).zip(&topics)).await?;
     let played = cases.into_iter().zip(&topics).map(|(case, topic)| {
         let (servers, topic) = (servers.to_owned(), topic.clone());
@@ -63,7 +61,9 @@ fn play_one(servers: &str, topic: &str, (assignor, count, events): &Case) -> Res
             _ => drop(group.remove(name)),
         }
         let names: Vec<_> = group.keys().cloned().collect();
-        results.push(members::shown(&members::at_rest(&watch, topic, &names, *count)?));
+        results.push(members::shown(&members::at_rest(
+            &watch, topic, &names, *count,
+        )?));
     }
     Ok(json!(results))
 }

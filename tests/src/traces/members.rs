@@ -135,9 +135,15 @@ pub fn in_a_rebalance(watch: &BaseConsumer, group: &str) -> Result<String> {
                 return Ok(state);
             }
             STATE => {}
-            _ => ensure!(since.is_none(), "{group} was in a rebalance, and is {state}"),
+            _ => ensure!(
+                since.is_none(),
+                "{group} was in a rebalance, and is {state}"
+            ),
         }
-        ensure!(Instant::now() < deadline, "{group} is {state}, in no rebalance");
+        ensure!(
+            Instant::now() < deadline,
+            "{group} is {state}, in no rebalance"
+        );
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -278,7 +284,11 @@ pub fn member(arguments: &[String]) -> Result<()> {
 
 fn read_to_the_end(consumer: &BaseConsumer, topic: &str) -> Result<()> {
     let assignment = consumer.assignment()?;
-    let partitions: Vec<i32> = assignment.elements().iter().map(|e| e.partition()).collect();
+    let partitions: Vec<i32> = assignment
+        .elements()
+        .iter()
+        .map(|e| e.partition())
+        .collect();
     drop(assignment);
     let mut ends = TopicPartitionList::new();
     for partition in partitions {
@@ -288,7 +298,10 @@ fn read_to_the_end(consumer: &BaseConsumer, topic: &str) -> Result<()> {
         }
         let deadline = Instant::now() + LIMIT;
         while position(consumer, topic, partition)? < end {
-            ensure!(Instant::now() < deadline, "partition {partition} is not read to {end}");
+            ensure!(
+                Instant::now() < deadline,
+                "partition {partition} is not read to {end}"
+            );
             let _ = consumer.poll(Duration::from_millis(50));
         }
         ends.add_partition_offset(topic, partition, Offset::Offset(end))?;

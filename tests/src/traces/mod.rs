@@ -153,7 +153,10 @@ async fn record_one(root: &Path, recorder: &Recorder, brokers: &Brokers) -> Resu
     let client = match recorder.broker {
         Broker::Kafka => {
             let java = match recorder.name {
-                "keys" => format!(", Kafka's console producer {}", sandbox::KAFKA_TOOLS_VERSION),
+                "keys" => format!(
+                    ", Kafka's console producer {}",
+                    sandbox::KAFKA_TOOLS_VERSION
+                ),
                 _ => String::new(),
             };
             let librdkafka = rdkafka::util::get_rdkafka_version().1;

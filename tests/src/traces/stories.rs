@@ -37,7 +37,9 @@ pub async fn play(brokers: &Brokers, inputs: &[Value]) -> Result<Vec<Value>> {
         .set("bootstrap.servers", servers)
         .create()?;
     let cases = inputs.iter().map(part).collect::<Result<Vec<Case>>>()?;
-    let topics: Vec<_> = (0..cases.len()).map(|n| format!("trace-stories.{n}")).collect();
+    let topics: Vec<_> = (0..cases.len())
+        .map(|n| format!("trace-stories.{n}"))
+        .collect();
     keys::create(&admin, cases.iter().map(|case| case.0).zip(&topics)).await?;
     // All at once: most of the time they wait for the end of a session.
     let played = cases.into_iter().zip(&topics).map(|(case, topic)| {
@@ -46,7 +48,9 @@ pub async fn play(brokers: &Brokers, inputs: &[Value]) -> Result<Vec<Value>> {
         async move {
             let played = tokio::task::spawn_blocking(move || {
                 let mut story = Story::begin(&servers, &topic, &case)?;
-                story.play(&case.2, &runtime).with_context(|| format!("{case:?}"))
+                story
+                    .play(&case.2, &runtime)
+                    .with_context(|| format!("{case:?}"))
             });
             played.await?
         }
@@ -100,7 +104,9 @@ impl Story {
     fn play(&mut self, events: &str, runtime: &tokio::runtime::Handle) -> Result<Value> {
         let mut results = Vec::new();
         for event in events.split_whitespace() {
-            let waited = self.step(event, runtime).with_context(|| event.to_owned())?;
+            let waited = self
+                .step(event, runtime)
+                .with_context(|| event.to_owned())?;
             let mut result = self.state()?;
             result.extend(waited.map(Value::from));
             results.push(Value::from(result));
@@ -120,7 +126,11 @@ impl Story {
                 let joined = Process::join(&self.servers, &self.topic, rest, &self.assignor)?;
                 self.living.insert(rest.to_owned(), joined);
             }
-            "-" => self.living.remove(rest).context("no such member")?.leave()?,
+            "-" => self
+                .living
+                .remove(rest)
+                .context("no such member")?
+                .leave()?,
             "!" => {
                 self.living.remove(rest).context("no such member")?.kill()?;
                 self.dead.insert(rest.to_owned(), Instant::now());
@@ -153,16 +163,28 @@ impl Story {
 
     /// Who holds what, ends, committed offsets.
     fn state(&self) -> Result<Vec<Value>> {
-        let mut names: Vec<_> = self.living.keys().chain(self.dead.keys()).cloned().collect();
+        let mut names: Vec<_> = self
+            .living
+            .keys()
+            .chain(self.dead.keys())
+            .cloned()
+            .collect();
         names.sort();
         let held = match self.waits {
             true => members::in_a_rebalance(&self.watch, &self.topic)?,
-            false => members::shown(&members::at_rest(&self.watch, &self.topic, &names, self.count)?),
+            false => members::shown(&members::at_rest(
+                &self.watch,
+                &self.topic,
+                &names,
+                self.count,
+            )?),
         };
         let mut asked = TopicPartitionList::new();
         let mut ends = Vec::new();
         for partition in 0..self.count {
-            let (_, end) = self.watch.fetch_watermarks(&self.topic, partition, ANSWER)?;
+            let (_, end) = self
+                .watch
+                .fetch_watermarks(&self.topic, partition, ANSWER)?;
             ends.push(end);
             asked.add_partition(&self.topic, partition);
         }
