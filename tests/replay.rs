@@ -11,11 +11,13 @@ use tests::{
 };
 
 /// Fewer would be a trace that lost its cases.
-const LEAST: [(&str, usize); 6] = [
+const LEAST: [(&str, usize); 8] = [
+    ("acks", 120),
     ("exchange", 413),
     ("filter", 62 + 12),
     ("groups", 60),
     ("keys", 330),
+    ("log", 60),
     ("stories", 15),
     ("visibility", 76),
 ];
@@ -85,5 +87,64 @@ async fn what_pages_show_without_scripts_is_what_the_views_print() -> Result<()>
             file.display()
         );
     }
+    Ok(())
+}
+
+/// Bytes of a part's model and view, each compressed as a host does it.
+const SIZES: &str = r#"
+const packed = async (file) => {
+  const text = await (await fetch(file)).blob();
+  return (await new Response(text.stream().pipeThrough(new CompressionStream("gzip"))).blob()).size;
+};
+return (await packed("/interactive/model/NAME.js")) + (await packed("/interactive/view/NAME.js"));
+"#;
+
+#[tokio::test]
+async fn each_part_has_at_most_six_kilobytes() -> Result<()> {
+    let root = root();
+    let workbench = Workbench::open(&root).await?;
+    for name in interactive::parts(&root)? {
+        let bytes = workbench.evaluate(&SIZES.replace("NAME", &name)).await?;
+        println!("{name}: {bytes} bytes");
+        ensure!(
+            bytes.as_u64().is_some_and(|bytes| bytes <= 6000),
+            "{name}: {bytes} bytes"
+        );
+    }
+    Ok(())
+}
+
+/// Every combination of answers: nothing is hidden, and the sentence is whole. Then answers with the
+/// systems that come first.
+const CHOICES: &str = r#"
+const { questions, together, rank, sentence, systems } = await import("/interactive/model/choose.js");
+const wrong = [], all = questions.reduce((list, q) => list.flatMap((a) => [a, ...Object.keys(q.answers).map((v) => ({ ...a, [q.id]: v }))]), [{}]);
+for (const q of questions) for (const [, points] of Object.values(q.answers)) {
+  if (points.length && systems.some((s) => !points.some((p) => p.system === s))) wrong.push(q.ask + " does not speak of every system");
+}
+for (const a of all) {
+  const shown = rank(a).reduce((n, s) => n + s.points.length, 0), both = together.filter(([b]) => Object.entries(b).every(([k, v]) => a[k] === v)).length;
+  const points = both + questions.reduce((n, q) => n + (q.answers[a[q.id]]?.[1].length ?? 0), 0);
+  if (shown !== points || /undefined|null|,,/.test(sentence(a))) wrong.push(JSON.stringify(a) + ": " + sentence(a));
+}
+const first = [
+  [{}, "No answer"], [{ replay: "yes" }, "We take Kafka"], [{ readers: "one", host: "aws", fail: "yes" }, "We take SQS"],
+  [{ readers: "many", host: "aws", fail: "yes" }, "SNS with an SQS queue"], [{ readers: "one", host: "own", route: "yes", fail: "yes" }, "We take RabbitMQ"],
+  [{ readers: "many" }, "Kafka, RabbitMQ and SNS tie at +2"], [{ readers: "many", replay: "yes", order: "yes" }, "We take Kafka"],
+  [{ host: "own" }, "Kafka and RabbitMQ tie at +1"], [{ size: "large" }, "We take RabbitMQ"], [{ size: "small" }, "No answer"], [{ order: "yes" }, "We take Kafka"],
+  [{ route: "yes" }, "Out is SQS"], [{ fail: "yes", readers: "one" }, "RabbitMQ and SQS tie at +4"], [{ readers: "one", priority: "yes" }, "We take RabbitMQ"],
+  [{ readers: "one", replay: "yes", host: "aws", route: "yes", size: "large" }, "We take Kafka"],
+];
+for (const [answers, says] of first) if (!sentence(answers).includes(says)) wrong.push(JSON.stringify(answers) + ": " + sentence(answers));
+return { count: all.length, wrong };
+"#;
+
+#[tokio::test]
+async fn every_choice_gives_a_whole_answer() -> Result<()> {
+    let workbench = Workbench::open(&root()).await?;
+    let choices = workbench.evaluate(CHOICES).await?;
+    println!("{} combinations", choices["count"]);
+    let wrong = choices["wrong"].as_array().context("no list")?;
+    ensure!(wrong.is_empty(), "{wrong:#?}");
     Ok(())
 }

@@ -13,6 +13,8 @@ export function h(tag, attrs, ...kids) {
 }
 
 function patch(at, kids) {
+  // Line breaks between elements are the page's own, and no view has any.
+  for (const n of [...at.childNodes]) if (n.nodeType === 3 && /^\n\s*$/.test(n.data)) n.remove();
   const old = [...at.childNodes];
   kids.forEach((k, i) => {
     let node = old[i];
@@ -101,7 +103,7 @@ export const tree = (view, state, set, el, live = "") => [
   el.lost && h("p", { class: "empty" }, LOST),
   ...view.body(state, set, el),
   h("p", { class: "vh", role: "status" }, live),
-].filter(Boolean);
+].flat().filter(Boolean);
 
 // Parts that look the same everywhere.
 export const tries = (name, links, now) => h("nav", { class: "tries", "aria-label": "Try this" }, h("b", null, "Try"),
@@ -110,6 +112,20 @@ export const bar = (label, ...rest) => h("header", null, h("b", null, label), re
 export const pick = (legend, name, options, value, on) => h("fieldset", { class: "pick1" }, h("legend", null, legend),
   options.map(([v, label]) => h("label", null, h("input", { type: "radio", name, value: v, checked: v === value, onchange: () => on(v) }), h("span", null, label))));
 export const button = (label, onclick, more) => h("button", { type: "button", onclick, ...more }, label);
+export const field = (label, value, on, more) => h("label", null, h("span", null, label), h("input", { type: "text", value, spellcheck: "false", autocapitalize: "off", autocomplete: "off", oninput: (e) => on(e.target.value), ...more }));
+export const number = (label, value, max, on, min = 0) => h("label", null, h("span", null, label), h("input", { type: "number", min, max, value: String(value), onchange: (e) => on(whole(e.target.value, value, max, min)) }));
+export const tick = (label, checked, on) => h("label", { class: "tick" }, h("input", { type: "checkbox", checked, onchange: (e) => on(e.target.checked) }), label);
+export const row = (...kids) => h("div", { class: "row" }, kids);
+export const undo = (s, set) => row(button("Undo", () => set({ events: s.events.slice(0, -1) }), { disabled: !s.events.length }), button("Start again", () => set({ events: [] }), { disabled: !s.events.length }));
+export const table = (label, head, rows) => [bar(label), h("div", { class: "table-wrapper", tabindex: 0, role: "region", "aria-label": label }, h("table", null, h("thead", null, h("tr", null, head.map((c) => h("th", { scope: "col" }, c)))),
+  h("tbody", null, rows.map(([first, ...rest]) => h("tr", null, h("th", { scope: "row" }, first), rest.map((c) => h("td", null, c)))))))];
+export const shown = (picture, said, ...below) => h("div", { class: "sim-draw" }, picture, h("p", { class: "said" }, said), below);
+// What an address holds: a whole number within bounds, one of a list, events of a kind, the newest sixty.
+export const whole = (x, d, max, min = 0) => { const n = Math.round(Number(x ?? d)); return n >= min && n <= max ? n : d; };
+export const oneOf = (list, x) => (list.includes(x) ? x : list[0]);
+export const events = (q, kind) => (q.get("e") ?? "").split(" ").filter((e) => kind.test(e)).slice(-60);
+export const after = (s, e) => ({ events: [...s.events, e].slice(-60) });
+
 // A sentence with the mark of its claim, as the page's list of sources has it; where there is no page, what the guide makes one of.
 export const mark = (sentence, id) => {
   const source = globalThis.document?.getElementById("e-" + id);

@@ -10,11 +10,10 @@ export function html(v) {
     (/^(input|br|col)$/.test(v.tag) ? "" : (v.tag === "textarea" ? esc(v.attrs.value) : v.kids.map(html).join("")) + `</${v.tag}>`);
 }
 
-
-export const printed = (view) => ({
+export const printed = (view, { truth }) => ({
   title: view.title, system: view.system, element: view.element,
   starts: Object.fromEntries(Object.entries(view.starts).map(([name, { state, links }]) => {
-    const s = view.parse(new URLSearchParams(state)), [caption, head, rows] = view.truth(name);
+    const s = view.parse(new URLSearchParams(state)), [caption, head, rows] = truth(name);
     return [name, { said: view.said(s), body: tree(view, s, () => {}, { links }).map(html).join(""), caption, head, rows }];
   })),
 });

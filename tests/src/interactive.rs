@@ -72,7 +72,8 @@ impl Workbench {
         let body = format!(
             r#"const {{ printed }} = await import("/interactive/print.js");
                const view = await import("/interactive/view/{name}.js");
-               return JSON.stringify(printed(view), null, 1) + "\n";"#
+               const table = await import("/interactive/table/{name}.js");
+               return JSON.stringify(printed(view, table), null, 1) + "\n";"#
         );
         let printed = self.evaluate(&body).await?;
         Ok(printed.as_str().context("it printed nothing")?.to_owned())

@@ -1,4 +1,4 @@
-import { questions, together, rank, sentence, signed, systems } from "../model/choose.js";
+import { questions, rank, sentence, signed } from "../model/choose.js";
 import { h, define, tries, bar, pick, button, mark, print as url } from "../kit.js";
 
 export const title = "Which system?", system = "", element = "sim-choose";
@@ -26,12 +26,6 @@ export function body(s, set, el) {
       x.points.length ? h("ul", null, x.points.map((p) => h("li", null, h("b", null, signed(p.weight) + (p.weight === -4 ? " cannot" : p.weight < 0 ? " with help" : p.weight > 1 ? " made for it" : " does it")), h("span", null, mark(p.says + ".", p.claim))))) : h("p", { class: "none" }, "No answer speaks for or against it.")))),
     h("p", { class: "does js" }, button("Open all questions", () => set(Object.fromEntries(questions.map((q) => [q.id, undefined]))), { disabled: !answered, "data-home": true })),
   ];
-}
-
-export function truth() {
-  const rows = questions.flatMap((q) => Object.values(q.answers).filter((a) => a[1].length).map((a) => [`${q.ask} ${a[0][0].toUpperCase() + a[0].slice(1)}`, a[1]]));
-  const both = together.map(([answers, x]) => [Object.entries(answers).map(([id, v]) => questions.find((q) => q.id === id).ask + " " + questions.find((q) => q.id === id).answers[v][0]).join(" + "), [x]]);
-  return ["Every point, answer by answer", ["Answer", ...systems], [...rows, ...both].map(([what, points]) => [what, ...systems.map((n) => points.filter((x) => x.system === n).map((x) => `${signed(x.weight)} ${x.says}. {{#ev ${x.claim}}}`).join(" ") || "\u2013")])];
 }
 
 define(element, { starts, parse, print, body, said });

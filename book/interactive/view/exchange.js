@@ -1,12 +1,12 @@
 import { route, refused } from "../model/exchange.js";
-import { h, define, tries, bar, pick, button, text, drawing, mono, print as url } from "../kit.js";
+import { h, define, tries, bar, pick, button, field, tick, oneOf, shown, text, drawing, mono, print as url } from "../kit.js";
 
-const SYS = "var(--sys)", QUIET = "var(--quiet)", TYPES = ["direct", "fanout", "topic", "headers"];
+const SYS = "var(--sys)", QUIET = "var(--quiet)", TYPES = ["topic", "direct", "fanout", "headers"];
 export const title = "Exchanges", system = "rabbitmq", element = "sim-exchange";
 // In the address: t type, b queue~key~arguments for each binding, k key, h headers, m mandatory, a alternate exchange.
 const binding = (b) => { const [queue, key = "", args = ""] = b.split("~"); return { queue: queue.slice(0, 40), key: key.slice(0, 255), args: args.slice(0, 255) }; };
 export const parse = (q) => ({
-  type: TYPES.includes(q.get("t")) ? q.get("t") : "topic", key: (q.get("k") ?? "").slice(0, 255), headers: (q.get("h") ?? "").slice(0, 200), mandatory: q.has("m"), alternate: q.has("a"),
+  type: oneOf(TYPES, q.get("t")), key: (q.get("k") ?? "").slice(0, 255), headers: (q.get("h") ?? "").slice(0, 200), mandatory: q.has("m"), alternate: q.has("a"),
   bindings: q.getAll("b").slice(0, 6).map(binding),
 });
 export const print = (s) => url([["t", s.type], ...s.bindings.map((b) => ["b", [b.queue, b.key, b.args].join("~").replace(/~+$/, "")]), ["k", s.key], ...(s.headers ? [["h", s.headers]] : []), ...(s.mandatory ? [["m", 1]] : []), ...(s.alternate ? [["a", 1]] : [])]);
@@ -50,7 +50,7 @@ function picture(s, r) {
       : [h("rect", { x: 268, y: end - 10, width: 20, height: 20, "stroke-dasharray": "1.5 3" }), text(294, end + 4, "dropped", { fill: "currentColor", stroke: "none" })]],
     lost && r.outcome === "returned" && h("path", { d: `M262 ${end}H30V${y0 + 17}`, stroke: SYS, "marker-end": "url(#x-sys)" }),
     h("path", { d: `M122 ${y0}l19-19 19 19-19 19z`, fill: "var(--paper)", stroke: SYS }),
-    rule[s.type] ? h("path", { d: rule[s.type].replace(/M(-?\d+)(-| )(\d+)/g, (_, x, g, y) => `M${141 + +x} ${y0 + (g === "-" ? -y : +y)}`).replace(/H7/, "H148").replace(/L5(-| )8/g, (_, g) => `L146 ${g === "-" ? y0 - 8 : y0 + 8}`), "stroke-width": 1.2 })
+    rule[s.type] ? h("path", { d: rule[s.type], transform: `translate(141 ${y0})`, "stroke-width": 1.2 })
       : text(141, y0 + 4, s.type === "topic" ? "*.#" : "k:v", { ...mono, "text-anchor": "middle", fill: "currentColor", stroke: "none" }));
 }
 
@@ -58,37 +58,26 @@ const aligned = (w) => h("span", { class: "words", "aria-hidden": "true" }, w.st
   w.stop && h("span", { class: "no" }, h("b", null, w.stop[0] ?? "end"), h("i", null, w.stop[1] ?? "end")));
 
 export function body(s, set, el) {
-  const r = run(s), edit = (i, c) => set({ bindings: s.bindings.map((b, j) => (i === j ? { ...b, ...c } : b)) });
-  const field = (label, value, on, more) => h("label", null, h("span", null, label), h("input", { type: "text", value, spellcheck: "false", autocapitalize: "off", autocomplete: "off", oninput: (e) => on(e.target.value.replace(/~/g, "")), ...more }));
+  const r = run(s), edit = (i, c) => set({ bindings: s.bindings.map((b, j) => (i === j ? { ...b, ...c } : b)) }), free = (t) => t.replace(/~/g, "");
   const what = s.type === "headers" ? "args" : "key";
   return [
     tries(element, el.links, print(s)),
     h("div", { class: "sim-two" },
-      h("div", { class: "sim-draw" }, picture(s, r), h("p", { class: "said" }, said(s))),
+      shown(picture(s, r), said(s)),
       h("div", { class: "sim-ask js" },
-        pick("Exchange", "x-type", ["direct", "fanout", "topic", "headers"].map((t) => [t, t]), s.type, (type) => set({ type })),
+        pick("Exchange", "x-type", TYPES.map((t) => [t, t]), s.type, (type) => set({ type })),
         s.type === "headers" ? field("Headers of the message", s.headers, (headers) => set({ headers }), { maxlength: 200 }) : field("Routing key", s.key, (key) => set({ key }), { maxlength: 255 }),
-        h("label", { class: "tick" }, h("input", { type: "checkbox", checked: s.mandatory, onchange: (e) => set({ mandatory: e.target.checked }) }), "mandatory: return what no queue gets"),
-        h("label", { class: "tick" }, h("input", { type: "checkbox", checked: s.alternate, onchange: (e) => set({ alternate: e.target.checked }) }), "alternate exchange with a queue, unrouted"),
+        tick("mandatory: return what no queue gets", s.mandatory, (mandatory) => set({ mandatory })),
+        tick("alternate exchange with a queue, unrouted", s.alternate, (alternate) => set({ alternate })),
         h("p", { class: "does" }, button("Publish", () => { el.play(); el.say(); })))),
-    bar("Bindings", h("span", { class: "of" }, s.type === "topic" ? "* one word, # any number of words" : s.type === "headers" ? "name=value, x-match=all, any, all-with-x, any-with-x" : s.type === "direct" ? "the whole key, letter by letter" : "the key is ignored")),
+    bar("Bindings", h("span", { class: "of" }, { topic: "* one word, # any number", headers: "name=value; x-match=all, any, all-with-x, any-with-x", direct: "the whole key", fanout: "the key is ignored" }[s.type])),
     h("ol", { class: "binds" }, s.bindings.map((b, i) => h("li", { class: r.why[i].match ? "hit" : "miss" },
-      h("div", { class: "js" }, field("Queue", b.queue, (queue) => edit(i, { queue }), { maxlength: 40 }),
-        s.type === "fanout" ? null : field(what === "args" ? "Arguments" : "Binding key", b[what], (v) => edit(i, { [what]: v }), { maxlength: 255, "aria-invalid": refused(s.type, b) ? "true" : false }),
+      h("div", { class: "js" }, field("Queue", b.queue, (queue) => edit(i, { queue: free(queue) }), { maxlength: 40 }),
+        s.type === "fanout" ? null : field(what === "args" ? "Arguments" : "Binding key", b[what], (v) => edit(i, { [what]: free(v) }), { maxlength: 255, "aria-invalid": refused(s.type, b) ? "true" : false }),
         button("Remove", () => set({ bindings: s.bindings.filter((_, j) => j !== i) }), { "aria-label": `Remove binding ${i + 1}, ${b.queue}` })),
       h("p", null, h("b", null, r.why[i].match ? "gets it" : r.why[i].refused ? "refused" : "no"), s.type === "topic" && r.why[i].steps && aligned(r.why[i]), h("span", { class: s.type === "topic" && r.why[i].match && "vh" }, h("span", { class: "nojs" }, `${b.queue}, ${b[what] || "(empty)"}: `), r.why[i].why.replace(/^refused: /, "")))))),
     h("p", { class: "does js" }, button("Add a binding", () => set({ bindings: [...s.bindings, { queue: "queue-" + (s.bindings.length + 1), key: s.key, args: s.headers }] }), { disabled: s.bindings.length > 5, "data-home": true })),
   ];
 }
-
-// The table of a start: caption, head, rows.
-const grid = (type, keys, bindings, caption, first) => [caption, [first, ...keys.map((k) => k || "(empty)")], bindings.map((b) => [b || "(empty)", ...keys.map((k) => {
-  const x = type === "headers" ? [{ queue: "q", args: b }, { headers: k }] : [{ queue: "q", key: b }, { key: k }];
-  return route({ type, bindings: [{ key: "", args: "", ...x[0] }] }, { key: "", headers: "", ...x[1] }).queues.length ? "yes" : "no";
-})])];
-export const truth = (start) => start === "direct" ? grid("direct", ["error", "Error", "error.db", "*", ""], ["error", "error.*", "*", ""], "Binding keys against routing keys", "Binding key")
-  : start === "fanout" ? grid("fanout", ["info", "error", ""], ["", "error"], "Binding keys against routing keys: a fanout exchange reads neither", "Binding key")
-  : start === "headers" ? grid("headers", ["format=pdf", "format=PDF", "pages=5", "pages=\"5\"", "(none)"].map((x) => x.replace("(none)", "")), ["x-match=all, format=pdf", "x-match=any, format=pdf, pages=5", "format", "x-match=all", "x-match=any"], "Arguments of a binding against headers of a message", "Arguments")
-  : grid("topic", ["logs", "logs.error", "logs.error.db", "eu.logs", ""], ["logs", "logs.*", "logs.#", "*.logs", "#.logs.#", "#"], "Topic patterns against routing keys", "Pattern");
 
 define(element, { starts, parse, print, body, said });

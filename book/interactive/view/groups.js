@@ -1,12 +1,12 @@
 import { play, partition, lag, crc32, murmur2 } from "../model/groups.js";
-import { h, define, tries, bar, pick, button, text, drawing, mono, print as url } from "../kit.js";
+import { h, define, tries, pick, button, field, number, row, undo, table, shown, whole, oneOf, events, after, text, drawing, mono, print as url } from "../kit.js";
 
 const SYS = "var(--sys)", QUIET = "var(--quiet)", NAMES = [..."ABCDEF"];
 export const title = "Partitions and groups", system = "kafka", element = "sim-groups";
 // In the address: n partitions, c the producer that sends next, a assignor, k key in the field, e events (see the model), in order.
-const CLIENTS = [["rust", "librdkafka"], ["java", "Java"]], ASSIGNORS = ["range", "cooperative-sticky"], EVENT = /^([+!-][A-F]|[=*]\S{0,40}|[.~])$/, MOST = 60;
-const one = (of, x) => (of.includes(x) ? x : of[0]), count = (x) => Math.min(8, Math.max(1, Math.round(Number(x)) || 3)), plain = (key) => (key ?? "").replace(/\s/g, "").slice(0, 40);
-export const parse = (q) => ({ n: count(q.get("n")), client: one(["rust", "java"], q.get("c")), assignor: one(ASSIGNORS, q.get("a")), key: plain(q.get("k")), events: (q.get("e") ?? "").split(" ").filter((e) => EVENT.test(e)).slice(-MOST) });
+const CLIENTS = [["rust", "librdkafka"], ["java", "Java"]], ASSIGNORS = ["range", "cooperative-sticky"], EVENT = /^([+!-][A-F]|[=*]\S{0,40}|[.~])$/;
+const plain = (key) => (key ?? "").replace(/\s/g, "").slice(0, 40);
+export const parse = (q) => ({ n: whole(q.get("n"), 3, 8, 1), client: oneOf(["rust", "java"], q.get("c")), assignor: oneOf(ASSIGNORS, q.get("a")), key: plain(q.get("k")), events: events(q, EVENT) });
 export const print = (s) => url([["n", s.n], ["c", s.client], ["a", s.assignor], ["k", s.key], ["e", s.events.join(" ")]]);
 const to = (n, client, assignor, key, e) => print({ n, client, assignor, key, events: e.split(" ") });
 const sticky = "cooperative-sticky", killed = ["Killed: nobody knows yet", to(4, "java", sticky, "order-15", "+A +B *order-15 *order-6 *order-4 *order-2 . !A *order-15 *order-6 *order-4 *order-2 .")];
@@ -40,32 +40,25 @@ function picture(s, g) {
 
 export function body(s, set, el) {
   const g = story(s), l = lag(g), members = Object.keys(g.owned), free = NAMES.find((m) => !members.includes(m));
-  const go = (e) => { set({ events: [...s.events, e].slice(-MOST) }); el.play(); };
+  const go = (e) => { set(after(s, e)); el.play(); };
   const both = ["rust", "java"].map((c) => partition(s.key, s.n, c));
   return [
     tries(element, el.links, print(s)),
-    h("div", { class: "sim-two" }, h("div", { class: "sim-draw" }, picture(s, g), h("p", { class: "said" }, said(s)),
+    h("div", { class: "sim-two" }, shown(picture(s, g), said(s),
       h("ul", { class: "members" }, members.map((m) => h("li", null, h("b", null, m), h("span", null, g.dead.includes(m) ? `killed; holds ${g.owned[m].join(", ") || "nothing"}` : g.waits && s.assignor === "range" ? "has stopped: a rebalance is under way" : g.owned[m].length ? "reads " + g.owned[m].join(", ") : "waits: no partition is left"),
         h("span", { class: "js" }, button("Leave", () => go("-" + m), { "aria-label": `Leave: ${m}`, disabled: g.waits || g.dead.includes(m) }), button("Kill", () => go("!" + m), { "aria-label": `Kill ${m}`, disabled: g.waits || g.dead.includes(m) }))))),
       h("p", { class: "js" }, button(free ? `Add member ${free}` : "The group is full", () => go("+" + free), { disabled: !free, "data-home": true }))),
       h("div", { class: "sim-ask js" },
-        h("div", { class: "row" }, h("label", null, h("span", null, "Key"), h("input", { type: "text", value: s.key, maxlength: 40, spellcheck: "false", autocapitalize: "off", autocomplete: "off", oninput: (e) => set({ key: plain(e.target.value) }, true) })), button("Produce", () => go((s.client === "java" ? "*" : "=") + s.key))),
+        row(field("Key", s.key, (key) => set({ key: plain(key) }, true), { maxlength: 40 }), button("Produce", () => go((s.client === "java" ? "*" : "=") + s.key))),
         h("table", { class: "hash" }, h("caption", { class: "vh" }, "The partition of this key by each client"), h("tbody", null, [["librdkafka (Rust, C, Python)", "CRC32", crc32(s.key), both[0]], ["Java", "murmur2", murmur2(s.key), both[1]]].map((r) =>
           h("tr", null, h("th", { scope: "row" }, r[0]), h("td", null, r[3] === null ? "no key" : `${r[1]} ${r[2]}`), h("td", null, r[3] === null ? "by chance" : h("b", null, "partition ", r[3])))))),
         pick("Producer", "g-client", CLIENTS, s.client, (client) => set({ client })),
         pick("Assignor", "g-as", ASSIGNORS.map((a) => [a, a]), s.assignor, (assignor) => set({ assignor })),
-        h("div", { class: "row" }, h("label", null, h("span", null, "Partitions"), h("input", { type: "number", min: 1, max: 8, value: String(s.n), onchange: (e) => set({ n: count(e.target.value) }) })),
+        row(number("Partitions", s.n, 8, (n) => set({ n }), 1),
           button("All read", () => go(".")), button("45 s pass", () => go("~"))),
-        h("div", { class: "row" }, button("Undo", () => set({ events: s.events.slice(0, -1) }), { disabled: !s.events.length }), button("Start again", () => set({ events: [] }), { disabled: !s.events.length })))),
-    bar("Offsets"),
-    h("div", { class: "table-wrapper", tabindex: 0, role: "region", "aria-label": "Offsets" }, h("table", null, h("thead", null, h("tr", null, ["Partition", "Last key", "End", "Committed", "Lag", "Read by"].map((c) => h("th", { scope: "col" }, c)))),
-      h("tbody", null, g.ends.map((e, p) => { const m = members.find((x) => g.owned[x].includes(p)); return h("tr", null, h("th", { scope: "row" }, p), h("td", null, h("code", null, e ? g.last[p] || "(none)" : "–")), h("td", null, e), h("td", null, g.read[p]), h("td", null, l[p] ? h("b", null, l[p]) : 0), h("td", null, m ? m + (g.dead.includes(m) ? " (killed)" : "") : "nobody")); })))),
+        undo(s, set))),
+    table("Offsets", ["Partition", "Last key", "End", "Committed", "Lag", "Read by"], g.ends.map((e, p) => { const m = members.find((x) => g.owned[x].includes(p)); return [p, h("code", null, e ? g.last[p] || "(none)" : "\u2013"), e, g.read[p], l[p] ? h("b", null, l[p]) : 0, m ? m + (g.dead.includes(m) ? " (killed)" : "") : "nobody"]; })),
   ];
-}
-
-export function truth() {
-  const keys = ["order-1", "order-2", "order-4", "order-5", "order-17", "truck-1000"], ns = [3, 6];
-  return ["The partition of a key, librdkafka (CRC32) and Java (murmur2)", ["Key", ...ns.flatMap((n) => [`librdkafka, of ${n}`, `Java, of ${n}`])], keys.map((k) => [k, ...ns.flatMap((n) => ["rust", "java"].map((c) => partition(k, n, c)))])];
 }
 
 define(element, { starts, parse, print, body, said });

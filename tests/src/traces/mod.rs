@@ -4,12 +4,14 @@
 //! A trace is a JSON file: what it was recorded with, and cases of `[input, result]`. Recording keeps
 //! the inputs and writes the results anew, so a case is added by writing `[input, null]`.
 
+mod acks;
 mod amqp;
 mod aws;
 mod exchange;
 mod filter;
 mod groups;
 mod keys;
+mod log;
 mod members;
 mod stories;
 mod visibility;
@@ -34,11 +36,13 @@ struct Recorder {
     client: &'static str,
 }
 
-const RECORDERS: [Recorder; 6] = [
+const RECORDERS: [Recorder; 8] = [
     recorder("exchange", Broker::RabbitMq, "lapin"),
+    recorder("acks", Broker::RabbitMq, "lapin"),
     recorder("keys", Broker::Kafka, "rdkafka"),
     recorder("groups", Broker::Kafka, "rdkafka"),
     recorder("stories", Broker::Kafka, "rdkafka"),
+    recorder("log", Broker::Kafka, "rdkafka"),
     recorder("visibility", Broker::LocalStack, "aws-sdk-sqs"),
     recorder("filter", Broker::LocalStack, "aws-sdk-sns"),
 ];
@@ -137,9 +141,11 @@ async fn record_one(root: &Path, recorder: &Recorder, brokers: &Brokers) -> Resu
     let inputs = &trace.inputs;
     trace.results = match recorder.name {
         "exchange" => exchange::play(brokers, inputs).await?,
+        "acks" => acks::play(brokers, inputs).await?,
         "keys" => keys::play(brokers, inputs).await?,
         "groups" => groups::play(brokers, inputs).await?,
         "stories" => stories::play(brokers, inputs).await?,
+        "log" => log::play(brokers, inputs).await?,
         "visibility" => visibility::play(brokers, inputs).await?,
         _ => filter::play(brokers, &mut trace.head, inputs).await?,
     };
