@@ -13,6 +13,7 @@ use mdbook_driver::MDBook;
 use crate::{
     errors::{Problem, Problems},
     links::{self, Links, Origin},
+    modules,
     page::{self, Outline, Place},
     preprocess::PageFacts,
     styles,
@@ -24,13 +25,21 @@ use crate::{
 /// [`Problems`] for links that lead nowhere and for what pages may not load.
 pub fn finish(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
     let mut files = files_below(folder)?;
-    let outlines = complete_pages(book, folder, facts, &files)?;
+    let modules = modules::rename(folder, &mut files)?;
+    let outlines = complete_pages(book, folder, facts, &files, &modules)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
         files: &files,
     };
     let mut used = links.targets();
+    for (plain, renamed) in &modules {
+        // A model is read, too.
+        if used.contains(plain) && !plain.contains("/model/") {
+            used.remove(plain);
+        }
+        used.insert(renamed.clone());
+    }
     add_what_styles_load(book, folder, &files, &mut used)?;
     files.retain(|file| {
         !used.contains(file) && !outlines.contains_key(file) && !is_for_the_host(file)
@@ -47,6 +56,7 @@ fn complete_pages(
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
+    modules: &modules::Names,
 ) -> Result<BTreeMap<String, Outline>> {
     let html = book.config.html_config().unwrap_or_default();
     let site = html.site_url.filter(|url| url.starts_with("https://"));
@@ -61,6 +71,7 @@ fn complete_pages(
                 address,
                 site,
                 facts,
+                modules,
             };
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site

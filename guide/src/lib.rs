@@ -15,6 +15,7 @@ mod highlight;
 pub mod ledger;
 mod links;
 mod markup;
+mod modules;
 mod page;
 mod port;
 mod preprocess;

@@ -9,7 +9,7 @@ export const parse = (q) => ({ quorum: q.has("q"), prefetch: whole(q.get("p"), 1
 export const print = (s) => url([...(s.quorum ? [["q", 1]] : []), ["p", s.prefetch], ["l", s.limit], ...(s.letters ? [["d", 1]] : []), ["e", s.events.join(" ")]]);
 const to = (quorum, prefetch, limit, letters, e) => print({ quorum, prefetch, limit, letters, events: e.split(" ") });
 export const starts = {
-  work: { state: to(true, 1, 0, false, "s1 s2 s3 s4 +A +B aB2 aB3"), links: [["No prefetch: one takes all", to(true, 0, 0, false, "s1 s2 s3 s4 +A +B")], ["Gone without an ack", to(true, 2, 0, false, "s1 s2 s3 +A aA1 -A +B")], ["Given back, and sent at once again", to(true, 1, 0, false, "s1 s2 +A rA1 rA1")]] },
+  work: { state: to(true, 1, 0, false, "s1 s2 s3 s4 s5 s6 +A +B aB2 aB3"), links: [["No prefetch: one takes all", to(true, 0, 0, false, "s1 s2 s3 s4 +A +B")], ["Gone without an ack", to(true, 2, 0, false, "s1 s2 s3 +A aA1 -A +B")], ["Given back, and sent at once again", to(true, 1, 0, false, "s1 s2 +A rA1 rA1")]] },
   letters: { state: to(true, 1, 2, true, "s1 s2 +A rA1 rA1 rA1"), links: [["nack does not count", to(true, 1, 2, true, "s1 +A nA1 nA1 nA1 nA1")], ["A crash does", to(true, 1, 2, true, "s1 +A -A +A -A +A -A")], ["No exchange: dropped", to(true, 1, 2, false, "s1 +A rA1 rA1 rA1")]] },
 };
 const run = (s) => s.events.reduce(step, start(s));
@@ -39,7 +39,7 @@ export function body(s, set, el) {
     tries(element, el.links, print(s)),
     h("div", { class: "sim-two" }, shown(picture(s, now), said(s)),
       h("div", { class: "sim-ask js" },
-        row(button(`Publish ${next}`, () => go("s" + next), { disabled: now.sent > 8, "data-home": true }), button(free ? `Add consumer ${free}` : "Three consume", () => go("+" + free), { disabled: !free })),
+        row(button(`Publish ${next}`, () => go("s" + next), { disabled: now.sent > 11, "data-home": true }), button(free ? `Add consumer ${free}` : "Three consume", () => go("+" + free), { disabled: !free })),
         names.map(consumer),
         undo(s, set))),
     table("Messages", ["Message", "Delivered before", s.quorum && "Counted", "Now"].filter(Boolean), [...all.map(([m, where]) => [m.id, m.again ? "yes" : "no", `${m.count} of ${most(now)}`, where]),

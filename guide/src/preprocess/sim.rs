@@ -130,7 +130,7 @@ impl Sim {
         let modules = ["kit", &format!("model/{name}")]
             .map(|module| format!(r#"<link rel="modulepreload" href="{folder}/{module}.js">"#));
         Ok(format!(
-            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>Try it</b><span class="of">{title}: <a href="{folder}/model/{name}.js">the model</a></span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}<figcaption>{proven}</figcaption>{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
+            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it; what it does is <a href="{folder}/model/{name}.js">a model</a> that was held against the real thing</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}<figcaption>{proven}</figcaption>{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
             system = printed.system,
             title = markup::text(&printed.title),
             start = self.start,
@@ -187,8 +187,12 @@ impl Sim {
             rows += "</tr>";
         }
         let caption = markup::text(&start.caption);
+        // What is longer than a word or a number wraps.
+        let cells = start.rows.iter().flat_map(|cells| cells.iter().skip(1));
+        let is_prose = cells.map(shown).any(|cell| cell.len() > 16);
+        let plain = if is_prose { " plain" } else { "" };
         Ok(format!(
-            r#"<div class="table-wrapper"><table class="truth"><caption class="vh">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#
+            r#"<div class="table-wrapper"><table class="truth{plain}"><caption class="vh">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#
         ))
     }
 
