@@ -356,7 +356,7 @@ impl<'a> PageContent<'a> {
     fn sim(&mut self, arguments: &str) -> Result<String, String> {
         let sim = sim::Sim::find(&self.site.root.join(&self.site.source), arguments)?;
         // It has ids too.
-        self.draw_once(&[sim.name()])?;
+        self.draw_once(&[&format!("sim {}", sim.name())])?;
         let (page, format) = (self.page, self.format);
         let mut mark = |text: &mut String, id: &str| self.mark(text, id);
         match format {

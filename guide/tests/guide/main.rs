@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod pages;
+mod parts;
 mod programs;
 mod serving;
 mod support;
