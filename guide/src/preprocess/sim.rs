@@ -130,7 +130,7 @@ impl Sim {
         let modules = ["kit", &format!("model/{name}")]
             .map(|module| format!(r#"<link rel="modulepreload" href="{folder}/{module}.js">"#));
         Ok(format!(
-            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it; what it does is <a href="{folder}/model/{name}.js">a model</a> that was held against the real thing</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}<figcaption>{proven}</figcaption>{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
+            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
             system = printed.system,
             title = markup::text(&printed.title),
             start = self.start,
@@ -209,7 +209,10 @@ impl Sim {
             let text = markup::text(&self.proven(trace));
             format!(r#"<span class="qed">{text} <span>{cases}{differing}</span></span>"#)
         };
-        self.traces.iter().map(line).collect()
+        match self.traces.iter().map(line).collect::<String>() {
+            lines if lines.is_empty() => lines,
+            lines => format!("<figcaption>{lines}</figcaption>"),
+        }
     }
 
     /// What the model was held against.
@@ -234,12 +237,16 @@ impl Sim {
                 }
             ),
         };
+        let emulator = match of("broker").starts_with("LocalStack") {
+            true => ", an emulator",
+            false => "",
+        };
         let day = of("recorded").parse().ok();
         let day = day
             .and_then(|day: toml::value::Datetime| day.date)
             .map(markup::date);
         format!(
-            "{} {} {}, {}, {}: {differ}.",
+            "{} {} {}{emulator}, {}, {}: {differ}.",
             thousands(count),
             of("what"),
             of("broker"),
