@@ -86,6 +86,13 @@ fn every_program_is_on_a_page() -> Result<()> {
     )
 }
 
+/// A number, a default, a limit or a "never" that has no mark is a fact to be believed.
+#[test]
+fn every_fact_of_the_prose_has_a_mark() -> Result<()> {
+    let problems = guide::unmarked::unmarked(&tests::root())?;
+    none(problems.iter().map(ToString::to_string).collect())
+}
+
 /// A link of the documents at the top leads to a file.
 #[test]
 fn the_documents_link_to_what_is_there() -> Result<()> {

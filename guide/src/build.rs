@@ -1,15 +1,17 @@
 //! From `book/` to a site: preprocess, render, complete, check.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use jiff::{ZonedDateTime, civil::Date};
 use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer, config::Config};
 use mdbook_html::HtmlHandlebars;
 
@@ -17,8 +19,10 @@ use crate::{
     complaints,
     errors::{Problem, Problems, cut, line_of},
     finish,
-    preprocess::Guide,
-    settings, summary,
+    preprocess::{Guide, PageFacts},
+    settings,
+    site::Site,
+    summary, twins,
 };
 
 /// A site that was built.
@@ -51,6 +55,14 @@ impl fmt::Display for Built {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
+    build_on(root, today())
+}
+
+/// Builds the site as it would be on a day: it says which sources were read too long before.
+///
+/// # Errors
+/// [`Problems`] of the book, or what went wrong with a file.
+pub fn build_on(root: &Path, today: Date) -> Result<Built> {
     let target = root.join("target");
     // Of two builds at once the second waits: they use the same folders.
     let _lock = lock(&target)?;
@@ -59,7 +71,7 @@ pub fn build(root: &Path) -> Result<Built> {
         target.join("site"),
         target.join("site.old"),
     );
-    let mut built = render(root, &fresh, None).inspect_err(|_| remove(&fresh))?;
+    let mut built = render(root, &fresh, None, today).inspect_err(|_| remove(&fresh))?;
     remove(&old);
     if site.exists() {
         fs::rename(&site, &old).context("cannot move the old target/site away")?;
@@ -88,7 +100,7 @@ fn lock(target: &Path) -> Result<File> {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
-    render(root, &std::path::absolute(folder)?, None)
+    render(root, &std::path::absolute(folder)?, None, today())
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
@@ -97,9 +109,13 @@ pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
 /// # Errors
 /// [`Problems`] when `book.toml`, the summary or an include is wrong.
 pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    markdown_on(root, today())
+}
+
+fn markdown_on(root: &Path, today: Date) -> Result<Vec<(PathBuf, String)>> {
     let config = settings::load(root)?;
     let mut book = load(root, config)?;
-    book.with_preprocessor(Guide::default());
+    book.with_preprocessor(Guide::new(today));
     let (expanded, complaints) =
         complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
     let (expanded, _) = expanded?;
@@ -112,20 +128,16 @@ pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// Builds the site into `folder`, with live reload from the path `live` of the same host.
-pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<Built> {
+pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>, today: Date) -> Result<Built> {
     let start = Instant::now();
-    let mut config = settings::load(root)?;
-    for_html_only(&mut config, folder, live)?;
-    let mut book = load(root, config)?;
-    let guide = Guide::default();
-    let facts = guide.facts();
-    book.with_preprocessor(guide);
-    let renderer = HtmlHandlebars::new();
-    let (rendered, complaints) = complaints::during(|| book.execute_build_process(&renderer));
-    rendered?;
-    Problems::check(complained(&book, complaints))?;
-    let facts = facts.borrow();
-    finish::finish(&book, folder, &facts)?;
+    // The Markdown takes a quarter as long as the pages: a second core makes it meanwhile.
+    let (pages, markdown) = thread::scope(|scope| {
+        let markdown = scope.spawn(|| markdown_on(root, today));
+        (render_pages(root, folder, live, today), markdown.join())
+    });
+    let (book, facts) = pages?;
+    let markdown = markdown.map_err(|_| anyhow!("a thread that expanded the pages panicked"))?;
+    twins::write(&book, &markdown?, folder, &facts)?;
     Ok(Built {
         pages: facts.len(),
         folder: folder.to_owned(),
@@ -135,6 +147,47 @@ pub(crate) fn render(root: &Path, folder: &Path, live: Option<&str>) -> Result<B
             .flat_map(|page| page.programs.clone())
             .collect(),
     })
+}
+
+/// Renders, completes and checks the pages; returns the book as it was read, and what is known about
+/// each page.
+fn render_pages(
+    root: &Path,
+    folder: &Path,
+    live: Option<&str>,
+    today: Date,
+) -> Result<(MDBook, BTreeMap<String, PageFacts>)> {
+    let mut config = settings::load(root)?;
+    for_html_only(&mut config, folder, live)?;
+    let mut book = load(root, config)?;
+    let guide = Guide::new(today);
+    let facts = guide.facts();
+    book.with_preprocessor(guide);
+    let renderer = HtmlHandlebars::new();
+    let (rendered, complaints) = complaints::during(|| book.execute_build_process(&renderer));
+    rendered?;
+    Problems::check(complained(&book, complaints))?;
+    let facts = facts.take();
+    for (address, data) in facts.values().flat_map(|page| &page.data) {
+        let file = folder.join(address);
+        fs::write(&file, data).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    finish::finish(&book, folder, &facts)?;
+    Ok((book, facts))
+}
+
+/// The day of this machine.
+pub fn today() -> Date {
+    ZonedDateTime::now().date()
+}
+
+/// The site as the files describe it, without its pages being rendered.
+///
+/// # Errors
+/// [`Problems`] when `book.toml`, the summary or the ledger is wrong.
+pub(crate) fn survey(root: &Path, today: Date) -> Result<Site> {
+    let book = load(root, settings::load(root)?)?;
+    Site::survey(&book.root, &book.config, &book.book, today)
 }
 
 fn load(root: &Path, config: Config) -> Result<MDBook> {

@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use jiff::civil::Date;
 use mdbook_preprocessor::Preprocessor;
 
-use crate::{build, errors::Problems, preprocess::Guide, serve};
+use crate::{build, errors::Problems, ledger::FRESH_DAYS, preprocess::Guide, serve, stale};
 
 /// Builds the guide and serves it on this machine, with a reload in the browser after each save.
 #[derive(Parser)]
@@ -32,7 +33,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Writes the site to target/site.
-    Build,
+    Build {
+        /// The day that counts as today, such as 2026-11-25.
+        #[arg(long)]
+        as_of: Option<Date>,
+    },
+    /// Lists the sources that were read too long ago, the oldest first.
+    Stale {
+        /// How many days ago is too long.
+        #[arg(long, default_value_t = FRESH_DAYS)]
+        days: i32,
+        /// The day that counts as today, such as 2026-11-25.
+        #[arg(long)]
+        as_of: Option<Date>,
+    },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
         #[command(subcommand)]
@@ -76,8 +90,14 @@ fn execute(cli: &Cli) -> Result<()> {
         Some(_) if cli.open || cli.port.is_some() => {
             bail!("--open and --port are for serving; leave them or the command out")
         }
-        Some(Command::Build) => {
-            say(&build::build(&root(cli)?)?.to_string());
+        Some(Command::Build { as_of }) => {
+            let today = as_of.unwrap_or_else(build::today);
+            say(&build::build_on(&root(cli)?, today)?.to_string());
+            Ok(())
+        }
+        Some(Command::Stale { days, as_of }) => {
+            let site = build::survey(&root(cli)?, as_of.unwrap_or_else(build::today))?;
+            stale::lines(&site, *days).iter().for_each(|line| say(line));
             Ok(())
         }
         Some(Command::Preprocess { question: None }) => preprocess(),
@@ -94,7 +114,7 @@ pub(crate) fn say(line: &str) {
 
 fn preprocess() -> Result<()> {
     let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
-    let book = Guide::default().run(&context, book)?;
+    let book = Guide::new(build::today()).run(&context, book)?;
     serde_json::to_writer(io::stdout(), &book).context("cannot return the book to mdBook")
 }
 

@@ -122,6 +122,16 @@ impl System {
         }
     }
 
+    /// What it is called: `Kafka`, `RabbitMQ`, `SQS`, `SNS`.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Kafka => "Kafka",
+            Self::RabbitMq => "RabbitMQ",
+            Self::Sqs => "SQS",
+            Self::Sns => "SNS",
+        }
+    }
+
     /// The system with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|system| system.name() == name)

@@ -1,6 +1,8 @@
 //! Text as HTML that survives Markdown: escaped, and without a line break.
 
-use pulldown_cmark::{Options, Parser, html};
+use std::path::Path;
+
+use pulldown_cmark::{Event, Options, Parser, html};
 
 /// Escapes text for the inside of an element. A line feed becomes `&#10;`, so that an empty line
 /// of a program does not end the HTML block; `{{` is hidden from mdBook's own directives.
@@ -39,6 +41,31 @@ pub fn inline(markdown: &str) -> String {
     let html = html.trim().replace('\n', " ");
     let html = html.strip_prefix("<p>").unwrap_or(&html);
     html.strip_suffix("</p>").unwrap_or(html).to_owned()
+}
+
+/// Text as code in Markdown, between more backticks than it holds.
+pub fn code(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let ticks = "`".repeat(longest + 1);
+    let blank = if longest > 0 { " " } else { "" };
+    // mdBook reads the text next and takes the backslash away.
+    let text = text.replace("{{#", "\\{{#");
+    format!("{ticks}{blank}{text}{blank}{ticks}")
+}
+
+/// Inline Markdown without its marks: the words alone.
+pub fn plain(markdown: &str) -> String {
+    let words = Parser::new(markdown).filter_map(|event| match event {
+        Event::Text(text) | Event::Code(text) => Some(text.into_string()),
+        Event::SoftBreak => Some(" ".to_owned()),
+        _ => None,
+    });
+    words.collect()
+}
+
+/// A path as addresses write it.
+pub fn slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
 }
 
 /// `1 claim`, `2 claims`.
@@ -87,6 +114,12 @@ mod tests {
             "a&#10;&#10;&lt;b&gt; &amp; {&#123;#include x}}"
         );
         assert_eq!(text("{{{"), "{&#123;&#123;");
+    }
+
+    #[test]
+    fn code_holds_backticks() {
+        assert_eq!(code("a"), "`a`");
+        assert_eq!(code("a ``b`` c"), "``` a ``b`` c ```");
     }
 
     #[test]

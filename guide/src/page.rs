@@ -14,7 +14,7 @@ use crate::{
     links::{self, is_elsewhere},
     markup, modules,
     preprocess::PageFacts,
-    styles,
+    styles, twins,
 };
 
 /// What a rendered page consists of.
@@ -203,6 +203,10 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             Ok(())
         }),
         element!("head", |head| {
+            let twin = twins::address(place.address);
+            let twin = markup::attribute(twin.rsplit('/').next().unwrap_or(&twin));
+            let link = format!("<link rel=\"alternate\" type=\"text/markdown\" href=\"{twin}\">\n");
+            head.append(&link, ContentType::Html);
             if let Some(site) = place.site {
                 let address = markup::attribute(&format!("{site}{}", place.address));
                 let link = format!("<link rel=\"canonical\" href=\"{address}\">\n");
@@ -213,7 +217,10 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
         // Of the many pages the reader sees those of the part that he is in.
         element!("#nav details[data-pages]", |part| {
             let pages = part.get_attribute("data-pages").unwrap_or_default();
-            if place.address.starts_with(&pages) {
+            if pages
+                .split(' ')
+                .any(|start| place.address.starts_with(start))
+            {
                 part.set_attribute("open", "")?;
             }
             part.remove_attribute("data-pages");

@@ -151,7 +151,7 @@ fn listen(port: u16) -> Result<TcpListener> {
 fn render(root: &Path, folder: &Path, number: u64) -> Result<(Current, Built)> {
     let folder = folder.join(number.to_string());
     let live = format!("{LIVE}?{number}");
-    let built = build::render(root, &folder, Some(&live));
+    let built = build::render(root, &folder, Some(&live), build::today());
     // What is left of a failed build cannot be served; if it stays, the next start removes it.
     let built = built.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
     Ok((Current::new(number, folder)?, built))

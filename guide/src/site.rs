@@ -1,21 +1,24 @@
 //! The book as a whole: its pages, its claims, and which page uses what.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
+use jiff::civil;
 use mdbook_driver::{
     book::{Book, BookItem, Chapter},
     config::Config,
 };
+use toml::value::Date;
 
 use crate::{
     cargo_add::Dependencies,
-    errors::{Problem, line_at},
-    examples::System,
-    ledger::{Claim, Ledger, Part},
+    errors::{Problem, Problems, line_at},
+    examples::{Example, Record, System},
+    ledger::{Claim, Ledger, Part, Run},
+    matrix::Matrix,
     preprocess::{
         scan::{self, Scan},
         sim::Sim,
@@ -37,6 +40,10 @@ pub struct Site {
     pub dependencies: Dependencies,
     /// The address of the repository, when it is set.
     pub repository: Option<String>,
+    /// The day that counts as today.
+    pub today: civil::Date,
+    /// The records of the runs that claims rest on, by the names of the programs.
+    records: BTreeMap<String, Record>,
 }
 
 /// A chapter that has a file.
@@ -53,6 +60,8 @@ pub struct Page {
     pub scan: Scan,
     /// The ids of the claims that it makes.
     claims: BTreeSet<String>,
+    /// The table that it shows, if it shows one.
+    pub matrix: Option<Matrix>,
     /// The names of the programs that it shows.
     pub programs: BTreeSet<String>,
 }
@@ -61,14 +70,21 @@ impl Site {
     /// Surveys the pages of a book as they were read, and reads its ledger.
     ///
     /// # Errors
-    /// When the workspace's manifest or a file of the ledger cannot be read.
-    pub fn survey(root: &Path, config: &Config, book: &Book) -> Result<Self> {
+    /// When the workspace's manifest, a file of the ledger or a matrix cannot be read.
+    pub fn survey(root: &Path, config: &Config, book: &Book, today: civil::Date) -> Result<Self> {
         let folder = root.join(&config.book.src);
         let ledger = Ledger::load(root, &folder)?;
+        let mut pages = pages(&folder, book);
+        for page in &mut pages {
+            page.read_matrix(root, &config.book.src)
+                .map_err(Problems::from)?;
+        }
         Ok(Self {
             root: root.to_owned(),
             source: config.book.src.clone(),
-            pages: pages(&folder, book),
+            pages,
+            records: records(root, &ledger),
+            today,
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
@@ -94,6 +110,32 @@ impl Site {
             .filter(shows)
             .or_else(|| pages.clone().find(about_a_system))
             .or_else(|| pages.find(shows))
+    }
+
+    /// The page that lists the claims of a part.
+    pub fn page_that_lists(&self, part: &str) -> Option<&Page> {
+        let lists = |page: &&Page| {
+            let mut directives = page.scan.directives.iter();
+            directives.any(|d| d.name == "ledger" && d.arguments == part)
+        };
+        self.pages.iter().find(lists)
+    }
+
+    /// The records of the runs that a claim rests on.
+    pub fn records_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a Record> {
+        let runs = claim.runs.iter().filter_map(Run::recorded);
+        runs.filter_map(|name| self.records.get(name))
+    }
+
+    /// The day on which a claim was last seen to be true: the newest of its runs and sources. A test
+    /// has no day.
+    pub fn checked(&self, claim: &Claim) -> Option<Date> {
+        let runs = self
+            .records_of(claim)
+            .filter_map(|record| record.day().ok());
+        let sources = claim.sources.iter().filter_map(|source| source.read.date);
+        let days = runs.chain(sources);
+        days.max_by_key(|day| (day.year, day.month, day.day))
     }
 
     /// The pages that use a claim.
@@ -139,7 +181,29 @@ impl Site {
     }
 }
 
+fn records(root: &Path, ledger: &Ledger) -> BTreeMap<String, Record> {
+    let runs = ledger.claims().flat_map(|claim| &claim.runs);
+    let names: BTreeSet<&str> = runs.filter_map(Run::recorded).collect();
+    let record = |name: &str| {
+        let example = Example::find(root, name).ok()?;
+        Some((name.to_owned(), example.recording(root).ok()?.record))
+    };
+    names.into_iter().filter_map(record).collect()
+}
+
 impl Page {
+    fn read_matrix(&mut self, root: &Path, source: &Path) -> Result<(), Problem> {
+        if self.scan.directives.iter().any(|d| d.name == "matrix") {
+            let file = source.join(&self.source).with_extension("toml");
+            let matrix = Matrix::load(root, &file)?;
+            let statements = matrix.statements();
+            self.claims
+                .extend(statements.map(|s| s.ev.get_ref().clone()));
+            self.matrix = Some(matrix);
+        }
+        Ok(())
+    }
+
     /// Its address relative to the site's root: `kafka/produce.html`.
     pub fn address(&self) -> String {
         let path = self.source.with_extension("html");
@@ -204,6 +268,7 @@ fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> 
     Some(Page {
         claims: arguments("ev").chain(claims).collect(),
         programs: arguments("proof").filter_map(program).collect(),
+        matrix: None,
         source,
         name: chapter.name.clone(),
         part,

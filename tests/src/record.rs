@@ -17,15 +17,21 @@ pub fn broker(system: System) -> Broker {
     }
 }
 
-/// The systems that an example talks to: its own, and for a bridge the one on the other side.
+/// The systems that an example talks to: its own, and for a bridge RabbitMQ on the other side. A test
+/// may be arithmetic and talk to none.
 fn systems(example: &Example) -> Vec<System> {
     let code = guide::rust_code_only(&example.program());
-    let is_used = |system: &System| {
-        let client = client_package(*system).replace('-', "_");
-        *system == example.system()
-            || (*system == System::RabbitMq && code.contains(&format!("use {client}::")))
+    let uses = |system: System| {
+        let client = client_package(system).replace('-', "_");
+        code.contains(&format!("use {client}::"))
     };
-    System::ALL.into_iter().filter(is_used).collect()
+    let is_own = |system| system == example.system() && example.kind != Kind::Test;
+    let talks = |system: &System| match *system {
+        system if is_own(system) => true,
+        system if system == example.system() => uses(system),
+        system => system == System::RabbitMq && uses(system),
+    };
+    System::ALL.into_iter().filter(talks).collect()
 }
 
 /// The brokers that an example needs. A test of `snippets/` brings what it needs.
@@ -52,7 +58,12 @@ fn clients(root: &Path, example: &Example) -> Result<String> {
     }
     let packages = systems(example).into_iter().map(client_package);
     let named = packages.map(|name| Ok(format!("{name} {}", locked_version(root, name)?)));
-    Ok(named.collect::<Result<Vec<_>>>()?.join(", "))
+    let named = named.collect::<Result<Vec<_>>>()?;
+    Ok(if named.is_empty() {
+        "no client".to_owned()
+    } else {
+        named.join(", ")
+    })
 }
 
 /// Writes down what an example printed and the record of it. What may vary is kept from the old

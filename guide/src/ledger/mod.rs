@@ -3,16 +3,13 @@
 mod proofs;
 mod reading;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use crate::{
-    errors::Problem,
-    examples::{Example, Record},
-    markup,
-};
+use crate::{errors::Problem, markup};
 
 /// Every claim of the book.
 #[derive(Debug, Default)]
@@ -87,6 +84,9 @@ pub struct Source {
     pub url: Option<String>,
 }
 
+/// A source that was read longer ago than this is one to read again.
+pub const FRESH_DAYS: i32 = 180;
+
 impl Ledger {
     /// The parts, by name.
     pub fn parts(&self) -> &[Part] {
@@ -121,13 +121,9 @@ impl Claim {
         runs.chain(sources).collect::<Vec<_>>().join("; ")
     }
 
-    /// The records of the examples that it rests on.
-    pub fn records(&self, root: &Path) -> Vec<Record> {
-        let examples = self.runs.iter().filter_map(|run| run.example.as_deref());
-        let found = examples.filter_map(|name| Example::find(root, name).ok());
-        found
-            .filter_map(|e| Some(e.recording(root).ok()?.record))
-            .collect()
+    /// Whether nothing shows it, which is a mistake.
+    pub fn is_unproven(&self) -> bool {
+        self.runs.is_empty() && self.sources.is_empty()
     }
 
     fn problem(&self, message: String) -> Problem {
@@ -184,6 +180,11 @@ impl Kind {
 }
 
 impl Run {
+    /// The program or session whose output it is.
+    pub fn recorded(&self) -> Option<&str> {
+        self.example.as_deref().or(self.transcript.as_deref())
+    }
+
     /// The program, session or test.
     pub fn name(&self) -> &str {
         let names = [&self.example, &self.transcript, &self.test];
@@ -223,6 +224,22 @@ impl Source {
             Some(version) => format!("{} ({version})", self.title),
             None => self.title.clone(),
         }
+    }
+
+    /// How many days ago it was read.
+    pub fn age(&self, today: Date) -> Option<i32> {
+        let read = self.read.date?;
+        let read = Date::new(
+            i16::try_from(read.year).ok()?,
+            i8::try_from(read.month).ok()?,
+            i8::try_from(read.day).ok()?,
+        );
+        Some(today.since(read.ok()?).ok()?.get_days())
+    }
+
+    /// Whether it should be read again.
+    pub fn is_stale(&self, today: Date) -> bool {
+        self.age(today).is_some_and(|days| days > FRESH_DAYS)
     }
 
     fn to_text(&self) -> String {

@@ -8,6 +8,7 @@ use super::{Claim, Ledger, Part};
 use crate::{
     errors::{Problem, Problems, line_at, shown},
     files,
+    unmarked::EXEMPTIONS,
 };
 
 impl Ledger {
@@ -19,7 +20,10 @@ impl Ledger {
         let mut ledger = Self::default();
         let mut problems = Vec::new();
         let files = files::entries(&book.join("evidence")).into_iter();
-        for file in files.filter(|f| f.extension().is_some_and(|e| e == "toml")) {
+        let is_part = |file: &Path| {
+            file.extension().is_some_and(|e| e == "toml") && !file.ends_with(EXEMPTIONS)
+        };
+        for file in files.filter(|file| is_part(file)) {
             match read_part(shown(root, &file), &file) {
                 Ok(part) => ledger.parts.push(part),
                 Err(problem) => problems.push(problem),

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::Format;
 use crate::{markup, site::Site};
 
 /// The drawings of a directive.
@@ -51,21 +52,31 @@ impl<'a> Figure<'a> {
     pub fn markdown(&self, site: &Site, caption: &str) -> Result<String, String> {
         let mut text = String::new();
         for name in &self.names {
-            let svg = svg(site, name)?;
-            let title = element(&svg, "title").unwrap_or(name);
-            let description = element(&svg, "desc").unwrap_or_default();
-            text += &format!("*Drawing: {title}.* {description}\n\n");
+            text += &format!("{}\n\n", in_words(&svg(site, name)?, name));
         }
         Ok(text + caption)
     }
 }
 
-/// A drawing inside a line, which the page's own markup frames.
+/// A drawing inside a line, which the page's own markup frames; as Markdown, what it shows.
 ///
 /// # Errors
 /// A message that names the drawing that does not exist.
-pub fn inline(site: &Site, name: &str) -> Result<String, String> {
-    svg(site, name)
+pub fn inline(site: &Site, name: &str, format: Format) -> Result<String, String> {
+    let svg = svg(site, name)?;
+    Ok(match format {
+        Format::Html => svg,
+        Format::Markdown => in_words(&svg, name),
+    })
+}
+
+/// The title and the description of a drawing, for those who read text.
+fn in_words(svg: &str, name: &str) -> String {
+    let title = element(svg, "title").unwrap_or(name);
+    match element(svg, "desc") {
+        Some(description) => format!("*Drawing: {title}.* {description}."),
+        None => format!("*Drawing: {title}.*"),
+    }
 }
 
 fn svg(site: &Site, name: &str) -> Result<String, String> {

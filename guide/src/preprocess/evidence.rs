@@ -1,8 +1,7 @@
-//! Evidence in a page: the marks, the list of sources at its end, and the page that lists every
-//! claim.
+//! Evidence in a page: the marks, and the list of sources at its end.
 
 use crate::{
-    ledger::{Claim, Run, Source},
+    ledger::{Claim, FRESH_DAYS, Run, Source},
     markup,
     site::{Page, Site},
 };
@@ -76,7 +75,7 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
     if format == Format::Markdown {
         for (index, claim) in claims.iter().enumerate() {
             let label = claim.kind().label();
-            text += &format!("{}. {label}: {}\n", index + 1, claim.proof());
+            text += &format!("{}. {label}: {}\n", index + 1, proof_markdown(site, claim));
         }
         return text;
     }
@@ -93,73 +92,62 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
     text + "</ol>\n"
 }
 
-/// Every claim of the book by part, each with its proof and the pages that use it.
-pub fn ledger(site: &Site, page: &Page, format: Format) -> String {
-    let mut text = format!("{}\n\n", summary(site));
-    for part in site.parts() {
-        text += &format!("## {}\n\n", site.part_title(&part.name));
-        match format {
-            Format::Html => {
-                let entries = part
-                    .claims
-                    .iter()
-                    .map(|claim| entry_html(site, page, claim));
-                let entries = entries.collect::<String>();
-                text += &format!(r#"<ol class="sources ledger">{entries}</ol>"#);
-            }
-            Format::Markdown => {
-                let entries = part.claims.iter().map(entry_markdown);
-                text += &entries.collect::<String>();
-            }
-        }
-        text += "\n\n";
+/// What a claim rests on, as Markdown.
+pub fn proof_markdown(site: &Site, claim: &Claim) -> String {
+    let runs = claim.runs.iter().map(run_markdown);
+    let sources = claim
+        .sources
+        .iter()
+        .map(|source| source_markdown(site, source));
+    runs.chain(sources).collect::<Vec<_>>().join("; ")
+}
+
+fn run_markdown(run: &Run) -> String {
+    let name = markup::code(run.name());
+    match &run.shows {
+        Some(shows) => format!("{name} printed {}", markup::code(shows)),
+        None => format!("test {name}"),
     }
-    text
 }
 
-fn summary(site: &Site) -> String {
-    let kinds: Vec<_> = site.ledger.claims().map(Claim::kind).collect();
-    let runs = kinds.iter().filter(|kind| kind.has_run()).count();
-    let sources = kinds.iter().filter(|kind| kind.has_source()).count();
-    let claims = markup::count(kinds.len(), "claim");
-    format!("{claims}: {runs} proven by a run, {sources} read in a source.")
+fn source_markdown(site: &Site, source: &Source) -> String {
+    let name = match source.address() {
+        Some(address) => format!("[{}]({address})", source.name().replace(['[', ']'], "")),
+        None => source.name(),
+    };
+    let (at, stale) = (publisher(source), stale(site, source));
+    format!("{name}{at}, read {}{stale}", source.day())
 }
 
-fn entry_html(site: &Site, page: &Page, claim: &Claim) -> String {
-    let (class, label) = (claim.kind().class(), claim.kind().label());
-    let pages = site.pages_that_use(&claim.id).map(|user| {
-        let address = markup::attribute(&page.link_to(user));
-        format!(
-            r##"<a href="{address}#e-{}">{}</a>"##,
-            claim.id,
-            markup::text(&user.name)
-        )
-    });
-    let pages = pages.collect::<Vec<_>>().join(", ");
-    format!(
-        r#"<li id="{}" class="{class}"><b>{}</b> <span class="vh">{label}: </span>{}. <span class="of">On {pages}.</span></li>"#,
-        claim.id,
-        markup::inline(&claim.claim),
-        proof_html(site, page, claim),
-    )
+/// The words behind a source that should be read again.
+fn stale(site: &Site, source: &Source) -> String {
+    match source.is_stale(site.today) {
+        true => format!(" (read more than {FRESH_DAYS} days ago)"),
+        false => String::new(),
+    }
 }
 
-fn entry_markdown(claim: &Claim) -> String {
-    let label = claim.kind().label();
-    format!("- {} {label}: {}.\n", claim.claim, claim.proof())
+/// Where a source is, when its address does not say so.
+fn publisher(source: &Source) -> String {
+    match source.at.starts_with("https://") {
+        true => String::new(),
+        false => format!(", {}", source.at),
+    }
 }
 
-fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
+/// What a claim rests on, as HTML.
+pub fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
     let runs = claim.runs.iter().map(|run| run_html(site, page, run));
-    let sources = claim.sources.iter().map(source_html);
+    let sources = claim.sources.iter().map(|source| source_html(site, source));
     runs.chain(sources).collect::<Vec<_>>().join("; ")
 }
 
 fn run_html(site: &Site, page: &Page, run: &Run) -> String {
     let name = run.name();
     let code = format!("<code>{}</code>", markup::text(name));
-    let shown = run.example.as_deref().or(run.transcript.as_deref());
-    let shown_on = shown.and_then(|name| site.page_that_shows(name, page));
+    let shown_on = run
+        .recorded()
+        .and_then(|name| site.page_that_shows(name, page));
     let code = match shown_on {
         Some(other) if other.source == page.source => {
             format!(r##"<a href="#proof-{name}">{code}</a>"##)
@@ -177,17 +165,18 @@ fn run_html(site: &Site, page: &Page, run: &Run) -> String {
     }
 }
 
-fn source_html(source: &Source) -> String {
+fn source_html(site: &Site, source: &Source) -> String {
     let name = markup::text(&source.name());
     let name = match source.address() {
         Some(address) => format!(r#"<a href="{}">{name}</a>"#, markup::attribute(&address)),
         None => name,
     };
-    let at = match source.at.starts_with("https://") {
-        true => String::new(),
-        false => format!(", {}", markup::text(&source.at)),
+    let at = markup::text(&publisher(source));
+    let stale = match stale(site, source) {
+        words if words.is_empty() => words,
+        words => format!(r#"<span class="stale">{words}</span>"#),
     };
-    format!("{name}{at}, read {}", source.day())
+    format!("{name}{at}, read {}{stale}", source.day())
 }
 
 #[cfg(test)]

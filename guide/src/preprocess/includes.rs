@@ -9,7 +9,16 @@ use crate::{
 };
 
 /// What the guide expands.
-pub const OURS: [&str; 6] = ["proof", "ev", "ledger", "drawing", "sim", "differences"];
+pub const OURS: [&str; 8] = [
+    "proof",
+    "ev",
+    "ledger",
+    "drawing",
+    "matrix",
+    "errors",
+    "sim",
+    "differences",
+];
 const MDBOOK: [&str; 3] = ["include", "rustdoc_include", "playground"];
 
 /// Whatever is wrong with the directives that mdBook expands, and names that nobody knows.

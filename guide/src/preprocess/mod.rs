@@ -4,10 +4,13 @@
 mod admonish_bridge;
 mod directive;
 mod drawing;
+mod error_index;
 mod evidence;
 mod fences;
 mod head;
 mod includes;
+mod ledger;
+mod matrix;
 mod proof;
 pub mod scan;
 pub mod sim;
@@ -21,6 +24,7 @@ use std::{
 };
 
 use anyhow::Result;
+use jiff::civil::Date;
 use mdbook_driver::{
     book::{Book, BookItem, Chapter},
     config::Config,
@@ -35,6 +39,8 @@ use crate::{
     site::{Page, Site},
 };
 use directive::Directive;
+pub use fences::options;
+pub use head::id_of as heading_id;
 pub use includes::included;
 
 /// What a page is expanded to.
@@ -59,6 +65,8 @@ pub struct PageFacts {
     pub programs: BTreeSet<String>,
     /// When and with what its programs last ran; empty without programs.
     pub versions: String,
+    /// Files with data of the page, by their addresses.
+    pub data: BTreeMap<String, String>,
     /// Whether it is the first of the book, which mdBook writes to `index.html` as well.
     pub is_first: bool,
 }
@@ -67,12 +75,20 @@ pub struct PageFacts {
 pub type Facts = Rc<RefCell<BTreeMap<String, PageFacts>>>;
 
 /// The preprocessor.
-#[derive(Default)]
 pub struct Guide {
     facts: Facts,
+    today: Date,
 }
 
 impl Guide {
+    /// Expands a book on a day, which decides what is read too long ago.
+    pub fn new(today: Date) -> Self {
+        Self {
+            facts: Facts::default(),
+            today,
+        }
+    }
+
     /// The facts that a run fills in.
     pub fn facts(&self) -> Facts {
         Rc::clone(&self.facts)
@@ -89,20 +105,30 @@ impl Preprocessor for Guide {
             "html" => Format::Html,
             _ => Format::Markdown,
         };
-        let site = Site::survey(&context.root, &context.config, &book)?;
-        let mut problems = site.ledger.problems(&context.root);
-        problems.extend(site.unused_claims());
+        let site = Site::survey(&context.root, &context.config, &book, self.today)?;
+        // For skeptic and the Markdown twins a page that lacks its proofs is still a page: only HTML
+        // insists on them.
+        let mut problems = match format {
+            Format::Html => proofs(&site),
+            Format::Markdown => Vec::new(),
+        };
         book.for_each_mut(|item| {
             if let BookItem::Chapter(chapter) = item {
                 problems.extend(self.expand(&site, context, format, chapter));
             }
         });
-        // For skeptic a page that lacks its proofs is still a page: only HTML insists on them.
         if format == Format::Html {
             Problems::check(problems)?;
         }
         Ok(book)
     }
+}
+
+/// What is wrong with the ledger as a whole.
+fn proofs(site: &Site) -> Vec<Problem> {
+    let mut problems = site.ledger.problems(&site.root);
+    problems.extend(site.unused_claims());
+    problems
 }
 
 impl Guide {
@@ -153,6 +179,7 @@ pub struct PageContent<'a> {
     /// The drawings so far.
     drawings: Vec<String>,
     description: String,
+    data: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -167,6 +194,7 @@ impl<'a> PageContent<'a> {
             shown: Vec::new(),
             drawings: Vec::new(),
             description: String::new(),
+            data: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -178,11 +206,9 @@ impl<'a> PageContent<'a> {
 
     /// The records of every run that the page shows or rests on.
     pub fn records(&self) -> Vec<Record> {
-        let claimed = self
-            .claims
-            .iter()
-            .flat_map(|claim| claim.records(&self.site.root));
-        self.shown.iter().cloned().chain(claimed).collect()
+        let claims = self.claims.iter();
+        let claimed = claims.flat_map(|claim| self.site.records_of(claim));
+        self.shown.iter().chain(claimed).cloned().collect()
     }
 
     fn expand_chapter(&mut self, config: &Config, renderer: &str) -> Option<String> {
@@ -195,7 +221,11 @@ impl<'a> PageContent<'a> {
             }
         };
         self.description = opening.description.to_owned();
-        let body = match admonish_bridge::expand(config, renderer, opening.rest) {
+        let titled = match self.format {
+            Format::Html => opening.rest.to_owned(),
+            Format::Markdown => scan::with_titles(opening.rest),
+        };
+        let body = match admonish_bridge::expand(config, renderer, &titled) {
             Ok(body) => body,
             Err(e) => {
                 let line = self.line_of_wrong_callout(config, renderer);
@@ -295,13 +325,15 @@ impl<'a> PageContent<'a> {
             "proof" => self.panel(arguments)?,
             "drawing" if !alone && !arguments.contains('|') => {
                 self.draw_once(&[arguments])?;
-                text.push_str(&drawing::inline(self.site, arguments)?);
+                text.push_str(&drawing::inline(self.site, arguments, self.format)?);
                 return Ok(());
             }
             "drawing" => self.figure(directive)?,
             "sim" => self.sim(arguments)?,
             "differences" => sim::differences_table(self.site)?,
-            _ => evidence::ledger(self.site, self.page, self.format),
+            "matrix" => self.matrix()?,
+            "errors" => error_index::list(self.site, self.page)?,
+            _ => ledger::expand(self, arguments)?,
         };
         if !alone {
             return Err(format!(
@@ -326,6 +358,23 @@ impl<'a> PageContent<'a> {
         });
         evidence::push_mark(text, index + 1, claim, self.format);
         Ok(())
+    }
+
+    fn matrix(&mut self) -> Result<String, String> {
+        let page = self.page;
+        let matrix = page.matrix.as_ref().ok_or("the matrix was not read")?;
+        if self.format == Format::Html {
+            for (extension, data) in [
+                ("csv", matrix.csv(&self.site.ledger)),
+                ("json", matrix.json(&self.site.ledger)),
+            ] {
+                let address = page.source.with_extension(extension);
+                let address = address.to_string_lossy().replace('\\', "/");
+                self.data
+                    .insert(address, data.map_err(|e| format!("{e:#}"))?);
+            }
+        }
+        Ok(matrix::expand(self, matrix))
     }
 
     fn panel(&mut self, arguments: &str) -> Result<String, String> {
@@ -390,6 +439,7 @@ impl<'a> PageContent<'a> {
             system: self.page.system(),
             programs: self.page.programs.clone(),
             versions: versions(&self.shown),
+            data: self.data.clone(),
             is_first: self
                 .site
                 .pages

@@ -172,6 +172,35 @@ fn begins_a_block(text: &str, offset: usize) -> bool {
     BEGINNING.is_match(line) && !follows_text
 }
 
+/// A text with the title of each callout in front of it, for renderers that show its content alone.
+pub fn with_titles(text: &str) -> String {
+    let mut titled = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (event, range) in Parser::new_ext(text, fences::options()).into_offset_iter() {
+        let Event::Start(Tag::CodeBlock(kind)) = event else {
+            continue;
+        };
+        if is_callout(&kind) {
+            let title = title_of(first_line(text, &range));
+            let line = text[..range.start].rsplit('\n').next().unwrap_or_default();
+            titled.push_str(&text[copied..range.start]);
+            titled.push_str(&format!("**{title}**\n\n{line}"));
+            copied = range.start;
+        }
+    }
+    titled + &text[copied..]
+}
+
+/// The title that a callout's first line gives it, or its kind.
+fn title_of(line: &str) -> String {
+    if let Some(title) = TITLE.captures(line) {
+        return title[1].replace("\\\"", "\"");
+    }
+    let mut kinds = CALLOUTS.into_iter();
+    let kind = kinds.find(|kind| line.contains(&kind.to_lowercase()));
+    kind.unwrap_or_default().to_owned()
+}
+
 /// What is wrong with the first line of a callout.
 fn wrong_callout(line: &str) -> Option<String> {
     let info = line.split_once("admonish")?.1.trim();
@@ -265,6 +294,16 @@ mod tests {
         ] {
             assert_eq!(read(right), (vec!["a".to_owned()], vec![]), "{right}");
         }
+    }
+
+    #[test]
+    fn the_title_of_a_callout_can_stand_before_it() {
+        let text = "a\n\n- b\n\n  ```admonish trap title=\"Trap: \\\"c\\\"\"\n  d\n  ```\n\n```admonish version\ne\n```\n";
+        assert_eq!(
+            with_titles(text),
+            "a\n\n- b\n\n  **Trap: \"c\"**\n\n  ```admonish trap title=\"Trap: \\\"c\\\"\"\n  d\n  ```\n\n\
+             **Version**\n\n```admonish version\ne\n```\n"
+        );
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use crate::support::Book;
 use guide::{
-    build::{build, build_into},
+    build::{build, build_into, build_on},
     expanded_markdown,
 };
+use jiff::civil::date;
 
 fn built() -> (Book, String) {
     let book = Book::new();
@@ -34,7 +35,7 @@ fn the_head_names_part_title_lead_and_counts() {
          <h1 id=\"produce\"><a class=\"header\" href=\"#produce\">Produce</a></h1>\
          <p class=\"lead\">It’s a page with “everything” on it.</p>\
          <p class=\"meta\"><span class=\"ev run\">3 claims proven by a run</span> \
-         <span class=\"ev source\">2 read in a source</span> <span>last run 23 November 2026</span></p>\
+         <span class=\"ev source\">2 read in a source</span> <span>last run 23 November 2026 to 25 November 2026</span></p>\
          <nav class=\"onpage\" aria-label=\"On this page\"><span class=\"label\">On this page</span>\
          <ol><li><a href=\"#the-program\">The program</a></li>\
          <li><a href=\"#how-it-works\">How it works</a></li><li><a href=\"#sources\">Sources</a></li>\
@@ -192,18 +193,90 @@ fn marks_hold_on_to_their_sentence_and_lead_to_the_sources() {
 }
 
 #[test]
-fn the_ledger_lists_every_claim_with_its_proof_and_pages() {
+fn the_overview_counts_the_claims_of_each_part() {
     let (book, _) = built();
     let page = book.read("target/site/evidence.html");
-    assert!(page.contains("4 claims: 3 proven by a run, 2 read in a source."));
-    assert!(page.contains("<h2 id=\"kafka\">"));
-    let entry = between(&page, "<li id=\"kafka-arrives\"", "</li>");
-    assert!(entry.contains("<b>The record arrives.</b>"), "{entry}");
-    assert!(
-        entry.contains("<a href=\"kafka/produce.html#proof-kafka_one\">"),
-        "{entry}"
+    let counted =
+        "4 claims: 2 proven by a run alone, 1 read in a source alone, 1 both, none without either.";
+    assert!(page.contains(counted), "{page}");
+    let row = between(&page, "<tbody>", "</tbody>").replace('\n', "");
+    let numbers = [4, 2, 1, 1]
+        .map(|n| format!("<td class=\"right\">{n}</td>"))
+        .concat();
+    assert_eq!(
+        row,
+        format!(
+            "<tbody><tr><td><a href=\"evidence/kafka.html\">Kafka</a></td>{numbers}</tr></tbody>"
+        )
     );
-    assert!(entry.contains("On <a href=\"kafka/produce.html#e-kafka-arrives\">Produce</a>."));
+}
+
+#[test]
+fn a_part_lists_its_claims_with_proof_day_and_pages() {
+    let book = Book::new();
+    // Recorded before the rest was read.
+    book.replace(
+        "snippets/kafka/transcripts/kafka_list.toml",
+        "recorded = 2026-11-25",
+        "recorded = 2026-10-01",
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/evidence/kafka.html");
+    let ids: Vec<_> = page
+        .split("<li id=\"")
+        .skip(1)
+        .map(|li| li.split('"').next().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "kafka-tested",
+            "kafka-arrives",
+            "kafka-read",
+            "kafka-listed"
+        ]
+    );
+    let entry = between(&page, "<li id=\"kafka-arrives\"", "</li>").replace('\n', "");
+    assert_eq!(
+        entry,
+        "<li id=\"kafka-arrives\" class=\"run\"><b>The record arrives.</b> <span class=\"vh\">Run: </span>\
+         <a href=\"../kafka/produce.html#proof-kafka_one\"><code>kafka_one</code></a>: <samp>arrived \
+         &lt;script&gt;alert(1)&lt;/script&gt;</samp>. <span class=\"of\">Checked 23 November 2026. On \
+         <a href=\"../kafka/produce.html#e-kafka-arrives\">Produce</a>.</span></li>"
+    );
+    assert!(
+        page.contains("id=\"by-both\" checked")
+            && page.contains("<span class=\"ev both\">by both, 1</span>")
+    );
+    let twin = book.read("target/site/evidence/kafka.md");
+    assert!(
+        twin.contains("- The record arrives. Run: `kafka_one` printed `arrived <script>alert(1)</script>`. Checked 23 November 2026. On [Produce](../kafka/produce.md).\n"),
+        "{twin}"
+    );
+}
+
+#[test]
+fn a_source_that_was_read_long_ago_says_so() {
+    let book = Book::new();
+    // Read on 23 November 2026: 180 days later it is still fresh.
+    build_on(book.root(), date(2027, 5, 22)).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    assert!(!page.contains("days ago"));
+    build_on(book.root(), date(2027, 5, 23)).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    let old =
+        "read 23 November 2026<span class=\"stale\"> (read more than 180 days ago)</span></li>";
+    assert!(
+        page.contains(old),
+        "{}",
+        between(&page, "<ol class=\"sources\"", "</ol>")
+    );
+    assert_eq!(page.matches("180 days ago").count(), 1);
+    let twin = book.read("target/site/kafka/produce.md");
+    assert!(
+        twin.contains("read 23 November 2026 (read more than 180 days ago)\n"),
+        "{twin}"
+    );
 }
 
 #[test]
@@ -261,10 +334,17 @@ fn the_site_holds_only_what_its_pages_use() {
             "book/theme/script-HASH.js",
             "book/theme/style-HASH.css",
             "evidence.html",
+            "evidence.md",
+            "evidence/kafka.html",
+            "evidence/kafka.md",
             "favicon-HASH.svg",
             "index.html",
+            "index.md",
             "kafka/consume.html",
+            "kafka/consume.md",
             "kafka/produce.html",
+            "kafka/produce.md",
+            "llms.txt",
         ]
     );
     let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
@@ -305,7 +385,7 @@ fn a_build_elsewhere_leaves_the_site_and_names_its_programs() {
     let site = folder.path().join("site");
     let built = build_into(book.root(), &site).unwrap();
     assert_eq!(built.folder, site);
-    assert_eq!(built.pages, 4);
+    assert_eq!(built.pages, 5);
     assert_eq!(
         built.programs.into_iter().collect::<Vec<_>>(),
         ["kafka_one"]
@@ -387,7 +467,8 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
             "index.md",
             "kafka/produce.md",
             "kafka/consume.md",
-            "evidence.md"
+            "evidence.md",
+            "evidence/kafka.md"
         ]
     );
     let page = &chapters[1].1;
@@ -401,10 +482,71 @@ fn markdown_has_programs_as_blocks_and_callouts_open() {
         page.contains("The record arrives. [run 2] It stays, [source 1] and"),
         "{page}"
     );
-    assert!(page.contains("Not this one. [run 4]"));
+    assert!(
+        page.contains("**Trap: a page can be wrong**\n") && page.contains("Not this one. [run 4]")
+    );
     for markup in ["<figure", "<span", "admonish", "ANCHOR", "{{#ev"] {
         assert!(!page.contains(markup), "{markup} in {page}");
     }
+}
+
+#[test]
+fn every_page_has_a_markdown_twin() {
+    let book = Book::new();
+    book.append(
+        "book/index.md",
+        "\n<div class=\"glance\">\n<h3><a href=\"kafka/consume.html#x\">A log</a></h3>{{#drawing line}}<p>It stays.</p>\n</div>\n",
+    );
+    book.append("book/kafka/consume.md", "\n## x\n\nHere.\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/kafka/produce.html");
+    let link = "<link rel=\"alternate\" type=\"text/markdown\" href=\"produce.md\">";
+    assert!(page.contains(link), "{page}");
+    let twin = book.read("target/site/index.md");
+    assert!(twin.starts_with("# Introduction\n\nWhat this small book is for.\n\nGo to [Produce](kafka/produce.md#the-program).\n"));
+    assert!(
+        twin.ends_with("\n### [A log](kafka/consume.md#x)\n\n*Drawing: A line.*\n\nIt stays.\n"),
+        "{twin}"
+    );
+    // A panel's address is none in Markdown.
+    let twin = book.read("target/site/kafka/consume.md");
+    assert!(twin.contains("[its program](produce.md).\n"), "{twin}");
+    let twin = book.read("target/site/kafka/produce.md");
+    assert!(twin.contains("```sh\ncargo run --example kafka_one\n```\n\n```text\narrived"));
+    let sources = twin.split("## Sources\n\n").nth(1).unwrap();
+    assert_eq!(
+        sources,
+        "1. Source: [Design | notes (4.4)](https://example.org/design), read 23 November 2026\n\
+         2. Run: `kafka_one` printed `arrived <script>alert(1)</script>`\n\
+         3. Run and source: test `a_test_of_the_fixture`; A book, A Publisher, read 24 November 2026\n\
+         4. Run: `kafka_list` printed `kafka-one.orders`\n"
+    );
+}
+
+#[test]
+fn llms_txt_lists_the_twins_with_their_descriptions() {
+    let (book, _) = built();
+    let list = book.read("target/site/llms.txt");
+    assert!(
+        list.starts_with("# Messaging Systems Compared\n\n> Kafka, RabbitMQ, SQS and SNS in Rust:")
+    );
+    let pages = list.split_once("at the page's end.\n").unwrap().1;
+    assert_eq!(
+        pages,
+        "\n- [Introduction](index.md): What this small book is for.\n\n## Kafka\n\n\
+         - [Produce](kafka/produce.md): It's a page with \"everything\" on it.\n\
+         - [Consume](kafka/consume.md): The whole program, and no excerpt.\n\n## Reference\n\n\
+         - [Evidence](evidence.md): Every claim.\n\
+         - [Evidence: Kafka](evidence/kafka.md): Every claim about Kafka.\n"
+    );
+    book.replace(
+        "book.toml",
+        "[output.html]\n",
+        "[output.html]\nsite-url = \"https://example.org/guide/\"\n",
+    );
+    build(book.root()).unwrap();
+    let list = book.read("target/site/llms.txt");
+    assert!(list.contains("- [Produce](https://example.org/guide/kafka/produce.md): "));
 }
 
 #[test]
@@ -413,4 +555,175 @@ fn a_program_without_a_recording_is_still_compiled() {
     book.remove("snippets/kafka/output/kafka_one.txt");
     let chapters = expanded_markdown(book.root()).unwrap();
     assert!(chapters[1].1.contains("```rust,no_run\n//! Not lapin"));
+}
+
+/// A book with a page that shows a matrix.
+fn with_matrix() -> Book {
+    let book = Book::new();
+    book.append("book/SUMMARY.md", "- [Matrix](compare/matrix.md)\n");
+    book.write(
+        "book/compare/matrix.md",
+        "# Matrix\n<!-- description: Four systems. -->\n\n{{#matrix}}\n",
+    );
+    book.write(
+        "book/compare/matrix.toml",
+        "[[group]]\nname = \"What it does\"\n\n[[group.row]]\nid = \"model\"\nname = \"Model\"\n\
+         kafka = [{ text = \"A `log`\", ev = \"kafka-read\" }, { text = \"it \\\"stays\\\"\", ev = \"kafka-arrives\" }]\n\
+         rabbitmq = [{ text = \"R\", ev = \"kafka-tested\" }]\n\
+         sqs = [{ text = \"Q\", ev = \"kafka-read\" }]\n\
+         sns = [{ text = \"N\", ev = \"kafka-read\" }]\n",
+    );
+    book
+}
+
+#[test]
+fn a_matrix_is_a_table_with_marks_and_columns_to_choose() {
+    let book = with_matrix();
+    build(book.root()).unwrap();
+    let page = book.read("target/site/compare/matrix.html");
+    let row = between(&page, "<tr id=\"row-model\">", "</tr>").replace('\n', "");
+    let mark = |kind: &str, id: &str, n: u8, label: &str, word: &str| {
+        format!(
+            "\u{a0}<a class=\"ev {kind}\" href=\"#e-{id}\" data-n=\"{n}\" aria-label=\"{label}\">{word}</a></span>"
+        )
+    };
+    let read = "From a source: Design | notes (4.4), read 23 November 2026";
+    assert_eq!(
+        row,
+        format!(
+            "<tr id=\"row-model\"><th scope=\"row\">Model</th><td class=\"kafka\" data-s=\"Kafka\">A <code>log</code>\
+             <span class=\"nw\">{}; it “stays”<span class=\"nw\">{}</td>\
+             <td class=\"rabbitmq\" data-s=\"RabbitMQ\"><span class=\"nw\">R{}</td>\
+             <td class=\"sqs\" data-s=\"SQS\"><span class=\"nw\">Q{}</td>\
+             <td class=\"sns\" data-s=\"SNS\"><span class=\"nw\">N{}</td></tr>",
+            mark("source", "kafka-read", 1, read, "source"),
+            mark(
+                "run",
+                "kafka-arrives",
+                2,
+                "Proven by a run: kafka_one: arrived &lt;script&gt;alert(1)&lt;/script&gt;",
+                "run"
+            ),
+            mark(
+                "both",
+                "kafka-tested",
+                3,
+                "Proven by a run + source: a_test_of_the_fixture; A book, read 24 November 2026",
+                "run + source"
+            ),
+            mark("source", "kafka-read", 1, read, "source"),
+            mark("source", "kafka-read", 1, read, "source"),
+        )
+    );
+    assert!(page.contains("<label class=\"sns\"><input type=\"checkbox\" id=\"s-sns\" checked"));
+    assert!(page.contains("<th scope=\"rowgroup\" colspan=\"5\">What it does</th>"));
+    let twin = book.read("target/site/compare/matrix.md");
+    assert!(
+        twin.contains("| Model | A `log` [source 1]; it \"stays\" [run 2] | R [run + source 3] |"),
+        "{twin}"
+    );
+    assert!(twin.contains("[CSV](matrix.csv), [JSON](matrix.json)"));
+}
+
+#[test]
+fn the_data_of_a_matrix_can_be_downloaded_with_its_proofs() {
+    let book = with_matrix();
+    build(book.root()).unwrap();
+    let csv = book.read("target/site/compare/matrix.csv");
+    let lines: Vec<_> = csv.lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert_eq!(
+        lines[0],
+        "group,id,row,system,statement,claim,proven by,proof"
+    );
+    assert_eq!(
+        lines[2],
+        "What it does,model,Model,kafka,\"it \"\"stays\"\"\",kafka-arrives,run,kafka_one: arrived \
+         <script>alert(1)</script>"
+    );
+    let json = book.read("target/site/compare/matrix.json");
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows[0]["id"], "model");
+    let statement = &rows[0]["rabbitmq"][0];
+    assert_eq!(statement["claim"], "kafka-tested");
+    assert_eq!(statement["proven_by"], "both");
+    assert_eq!(statement["runs"][0]["program"], "a_test_of_the_fixture");
+    assert_eq!(statement["sources"][0]["read"], "2026-11-24");
+    assert_eq!(rows[0]["kafka"][0]["text"], "A log");
+    // What the data are made from is no part of the site.
+    assert!(!book.exists("target/site/compare/matrix.toml"));
+}
+
+#[test]
+fn a_matrix_without_a_proof_or_a_cell_is_no_site() {
+    let said = |from: &str, to: &str| {
+        let book = with_matrix();
+        book.replace("book/compare/matrix.toml", from, to);
+        build(book.root()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        said("ev = \"kafka-tested\"", "ev = \"kafka-testd\""),
+        "book/compare/matrix.toml:8: unknown claim `kafka-testd`; add [kafka-testd] to a file of book/evidence or \
+         correct the id"
+    );
+    assert_eq!(
+        said("sns = [{ text = \"N\", ev = \"kafka-read\" }]\n", ""),
+        "book/compare/matrix.toml:4: missing field `sns`; correct it"
+    );
+    assert_eq!(
+        said("[{ text = \"Q\", ev = \"kafka-read\" }]", "[]"),
+        "book/compare/matrix.toml:9: the row `model` says nothing of sqs; fill its cell in"
+    );
+    assert_eq!(
+        said("text = \"R\"", "text = \"\""),
+        "book/compare/matrix.toml:8: a statement without words; write them"
+    );
+}
+
+#[test]
+fn error_texts_of_all_systems_are_in_one_index() {
+    let book = Book::new();
+    let page = |text: &str| format!("# Errors by their text\n<!-- description: All. -->\n\n{text}");
+    book.append(
+        "book/SUMMARY.md",
+        "- [Kafka](kafka/errors.md)\n- [SQS](sqs/errors.md)\n- [All](all/errors.md)\n",
+    );
+    book.write(
+        "book/kafka/errors.md",
+        &page("## It fails\n\n### `%1 is | wrong`\n\nx\n\n### `b` or `A`\n\nx\n"),
+    );
+    book.write(
+        "book/sqs/errors.md",
+        &page("## Here\n\n### `Again: it fails`\n\nx\n"),
+    );
+    book.write("book/all/errors.md", &page("{{#errors}}\n"));
+    build(book.root()).unwrap();
+    let html = book.read("target/site/all/errors.html");
+    let list = between(&html, "</header>\n<ul>", "</ul>").replace('\n', "");
+    let entry = |page: &str, text: &str, rest: &str| {
+        format!("<li><a href=\"../{page}\"><code>{text}</code></a> {rest}</li>")
+    };
+    assert_eq!(
+        list,
+        format!(
+            "</header><ul>{}{}{}{}</ul>",
+            entry(
+                "kafka/errors.html#1-is--wrong",
+                "%1 is | wrong",
+                "Kafka: It fails"
+            ),
+            entry("kafka/errors.html#b-or-a", "A", "Kafka: It fails"),
+            entry(
+                "sqs/errors.html#again-it-fails",
+                "Again: it fails",
+                "SQS: Here"
+            ),
+            entry("kafka/errors.html#b-or-a", "b", "Kafka: It fails"),
+        )
+    );
+    let twin = book.read("target/site/all/errors.md");
+    assert!(
+        twin.contains("- [`A`](../kafka/errors.md#b-or-a) Kafka: It fails\n"),
+        "{twin}"
+    );
 }

@@ -7,7 +7,7 @@
 
 use std::{env, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig, ClientContext, Statistics,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -105,10 +105,17 @@ async fn send(config: &ClientConfig, codec: &str, batch: &str) -> Result<u64> {
     for receipt in receipts {
         receipt.await?.map_err(|(error, _)| error)?;
     }
-    let all = counted.wait_for(|so_far| so_far.txmsgs >= ORDERS);
-    let statistics = time::timeout(Duration::from_secs(10), all).await;
-    let statistics = statistics.context("no statistics of all orders within 10 s")??;
-    Ok(statistics.brokers.values().map(|broker| broker.txbytes).sum())
+    let all = async {
+        counted.wait_for(|so_far| so_far.txmsgs >= ORDERS).await?;
+        // Those may have been taken before the last bytes were counted; the ones after the next not.
+        counted.changed().await?;
+        counted.changed().await
+    };
+    let limit = time::timeout(Duration::from_secs(10), all).await;
+    limit.context("no statistics of all orders within 10 s")??;
+    let bytes: u64 = counted.borrow().brokers.values().map(|broker| broker.txbytes).sum();
+    ensure!(bytes > 0, "{codec}: no bytes counted for {ORDERS} orders");
+    Ok(bytes)
 }
 
 async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {

@@ -60,10 +60,11 @@ async fn main() -> Result<()> {
     let shown = show(&config, &jobs).await;
     let groups = admin.delete_groups(&GROUPS, &options).await?;
     let topics = admin.delete_topics(&TOPICS, &options).await?;
+    shown?; // a blocked connection would hold what follows for ever
     jobs.queue_delete(QUEUE.into(), Default::default()).await?;
     let closed = connection.close(200, "done".into()).await;
     closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
-    shown.and(gone(groups)).and(gone(topics))
+    gone(groups).and(gone(topics))
 }
 
 async fn show(config: &ClientConfig, jobs: &Channel) -> Result<()> {

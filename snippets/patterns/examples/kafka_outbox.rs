@@ -53,7 +53,8 @@ async fn show(config: &ClientConfig, file: &Path) -> Result<()> {
     let mut database = Connection::open(file).context("cannot open the database")?;
     database.execute_batch(
         "CREATE TABLE orders (id INTEGER PRIMARY KEY, amount INTEGER CHECK (amount > 0));
-         CREATE TABLE outbox (id INTEGER PRIMARY KEY, key TEXT, event TEXT, sent INTEGER DEFAULT 0);",
+         CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, -- the event's id: never again
+             key TEXT, event TEXT, sent INTEGER DEFAULT 0);",
     )?;
     for (order, amount) in [(17, 90), (18, 0), (19, 25)] {
         match place(&mut database, order, amount) {

@@ -103,7 +103,9 @@ fn book(database: &mut Database, id: &str, euros: i64) -> Result<bool> {
     if noted == 0 {
         return Ok(false);
     }
-    transaction.execute("UPDATE account SET euros = euros + ?1 WHERE id = 1", [euros])?;
+    let booked =
+        transaction.execute("UPDATE account SET euros = euros + ?1 WHERE id = 1", [euros])?;
+    ensure!(booked == 1, "no account to book {id} to"); // or the id would be noted for nothing
     transaction.commit()?;
     Ok(true)
 }

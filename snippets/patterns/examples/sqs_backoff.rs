@@ -19,7 +19,7 @@ use aws_sdk_sqs::{
 use tokio::time::{Instant, sleep};
 
 const QUEUE: &str = "sqs-backoff-orders";
-const LONGEST: i32 = 900; // seconds; at most 12 h in all
+const LONGEST: i32 = 900; // seconds; SQS allows 12 h from each receipt
 
 #[tokio::main]
 async fn main() -> Result<()> {

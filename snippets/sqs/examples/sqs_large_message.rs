@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
     println!("received {name:?}, read {} bytes", read.len());
     let receipt = message.receipt_handle().context("no receipt handle")?;
     sqs.delete_message().queue_url(&queue).receipt_handle(receipt).send().await?;
-    fs::remove_file(&place)?; // last: a message that comes twice must find it
+    fs::remove_file(&place)?; // last: until the message is deleted, a repeat needs it
     // ANCHOR_END: claim
     fs::remove_dir_all(store()?)?;
     clean_up(&sqs, &aws).await

@@ -15,7 +15,7 @@ struct Workload {
     batch: u64,
     /// Queues behind an SNS topic, each with a copy; 1 without SNS.
     queues: u64,
-    /// Receives that bring nothing: for a worker that polls an empty queue, 3 a minute at 20 s each.
+    /// Receives that bring nothing. The most: 3 a minute for a worker that polls at 20 s each.
     empty_receives: u64,
 }
 
@@ -41,7 +41,8 @@ fn sqs(work: &Workload, million: f64) -> f64 {
     dollars(sqs_requests(work).saturating_sub(FREE_REQUESTS), million)
 }
 
-/// Dollars a month with a topic in front: the queues are read, and SNS writes to them.
+/// Dollars a month with a topic in front. Assumed, not read: SNS counts 64 KB as SQS does, delivers
+/// to SQS for nothing, and has no free publishes.
 fn sns_with_queues(work: &Workload) -> f64 {
     let calls = work.messages.div_ceil(work.batch);
     let by_payload = calls * chunks(work.kilobytes * work.batch);
