@@ -147,7 +147,9 @@ impl Sim {
     pub fn markdown(&self, mark: Mark<'_>) -> Result<String, String> {
         let start = self.start();
         let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let mut text = format!("*{}.* {}\n\n", self.printed.title, start.said);
+        let title = &self.printed.title;
+        let stop = if title.ends_with(char::is_alphanumeric) { "." } else { "" };
+        let mut text = format!("*{title}{stop}* {}\n\n", start.said);
         text += &format!("{}:\n\n", start.caption);
         text += &row(&start.head.iter().map(|c| escaped(c)).collect::<Vec<_>>());
         text += &row(&vec!["---".to_owned(); start.head.len()]);
