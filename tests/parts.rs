@@ -2,7 +2,7 @@
 //! strangers, without scripts, on a phone.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
     browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, VIEWS, axe::Axe, site},
     interactive::{self, Workbench},
@@ -293,12 +293,37 @@ async fn without_scripts_there_is_the_drawing_and_the_table() -> Result<()> {
     tab.close().await
 }
 
+#[tokio::test]
+async fn nothing_moves_for_those_who_asked_for_that() -> Result<()> {
+    let browser = Browser::start()?;
+    let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
+    tab.open("rabbitmq/fanout.html").await?;
+    tab.wait_until(UPGRADED).await?;
+    let moves = format!(
+        "{HANDS} press('Publish'); return document.getAnimations().map((a) => a.effect.getTiming().duration)"
+    );
+    let still = tab.run(&moves).await?;
+    ensure!(still == json!([]), "it moves: {still}");
+    let motion =
+        json!({ "features": [{ "name": "prefers-reduced-motion", "value": "no-preference" }] });
+    tab.devtools("Emulation.setEmulatedMedia", motion).await?;
+    let moving = tab.run(&moves).await?;
+    let durations = moving.as_array().context("no list")?;
+    ensure!(durations.len() == 3, "three copies move: {moving}");
+    let is_short = |duration: &Value| duration.as_f64().is_some_and(|ms| ms <= 300.0);
+    ensure!(durations.iter().all(is_short), "it takes long: {moving}");
+    tab.close().await
+}
+
+/// What a hand does, and what is told then.
+type Steps = &'static [(&'static str, &'static str)];
+
 /// Each control does what it says, told in words.
 #[tokio::test]
 async fn what_a_hand_does_is_told() -> Result<()> {
     let browser = Browser::start()?;
     let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
-    let steps: [(&str, &str, &[(&str, &str)]); 7] = [
+    let steps: [(&str, &str, Steps); 7] = [
         (
             "rabbitmq/work-queues.html",
             "sim-acks",

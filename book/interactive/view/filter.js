@@ -30,8 +30,8 @@ export function said(s) {
   const r = run(s);
   if (r.stop) return r.stop;
   if (!r.keys.length) return "An empty policy lets every message through.";
-  const no = misses(r).map((k) => k.key);
-  return r.match ? "Delivered: every key of the policy is met." : `Not delivered: ${no.join(" and ")} ${no.length > 1 ? "are" : "is"} not met.`;
+  const no = misses(r).map((k) => k.key + (k.found?.length === 0 ? " is absent" : " is not met"));
+  return r.match ? "Delivered: every key of the policy is met." : `Not delivered: ${no.join(", ")}.`;
 }
 
 function picture(s, r) {

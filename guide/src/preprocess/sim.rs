@@ -148,7 +148,11 @@ impl Sim {
         let start = self.start();
         let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let title = &self.printed.title;
-        let stop = if title.ends_with(char::is_alphanumeric) { "." } else { "" };
+        let stop = if title.ends_with(char::is_alphanumeric) {
+            "."
+        } else {
+            ""
+        };
         let mut text = format!("*{title}{stop}* {}\n\n", start.said);
         text += &format!("{}:\n\n", start.caption);
         text += &row(&start.head.iter().map(|c| escaped(c)).collect::<Vec<_>>());
