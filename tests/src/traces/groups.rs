@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{keys, members, members::Member, part};
 use crate::brokers::Brokers;
 
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 
 /// Assignor, partitions, events: `+A` joins, `-A` leaves.
 type Case = (String, i32, String);
@@ -55,7 +55,9 @@ fn play_one(servers: &str, topic: &str, (assignor, count, events): &Case) -> Res
         let (event, name) = event.split_at(1);
         match event {
             "+" => {
-                let config = members::config(servers, topic, name, assignor);
+                let mut config = members::config(servers, topic, name, assignor);
+                // A member hears of a rebalance with its next heartbeat.
+                config.set("heartbeat.interval.ms", "300");
                 group.insert(name.to_owned(), Member::join(&config, topic)?);
             }
             _ => drop(group.remove(name)),
