@@ -14,6 +14,7 @@ use crate::{
     errors::{Problem, Problems},
     host_files,
     links::{self, Links, Origin},
+    modules,
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
@@ -32,13 +33,21 @@ pub fn finish(
     has_editions: bool,
 ) -> Result<()> {
     let mut files = files_below(folder)?;
-    let (outlines, index) = complete_pages(book, folder, facts, &files, has_editions)?;
+    let modules = modules::rename(folder, &mut files)?;
+    let (outlines, index) = complete_pages(book, folder, facts, &files, &modules, has_editions)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
         files: &files,
     };
     let mut used = links.targets();
+    for (plain, renamed) in &modules {
+        // A model is read, too.
+        if used.contains(plain) && !plain.contains("/model/") {
+            used.remove(plain);
+        }
+        used.insert(renamed.clone());
+    }
     add_what_styles_load(book, folder, &files, &mut used)?;
     files.retain(|file| {
         !used.contains(file) && !outlines.contains_key(file) && !is_for_the_host(file)
@@ -58,6 +67,7 @@ fn complete_pages(
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
+    modules: &modules::Names,
     has_editions: bool,
 ) -> Result<(BTreeMap<String, Outline>, Index)> {
     let site = settings::site(&book.config);
@@ -78,6 +88,7 @@ fn complete_pages(
                 has_editions,
                 site,
                 facts,
+                modules,
             };
             if address == page {
                 let (name, part) = navigation.names(page);

@@ -19,6 +19,7 @@ pub mod ledger;
 mod links;
 mod markup;
 mod matrix;
+mod modules;
 mod navigation;
 mod page;
 mod port;

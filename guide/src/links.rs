@@ -72,6 +72,8 @@ impl Links<'_> {
             ));
         }
         let outline = self.outlines.get(&file);
+        // A link to a part of the page may hold the part's state.
+        let fragment = fragment.split('?').next().unwrap_or_default().to_owned();
         let known = outline.is_none_or(|o| fragment.is_empty() || o.ids.contains(&fragment));
         match known {
             true => Ok(()),

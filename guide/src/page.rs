@@ -13,7 +13,7 @@ use lol_html::{
 use crate::{
     editions,
     links::{self, is_elsewhere},
-    markup,
+    markup, modules,
     navigation::Navigation,
     preprocess::PageFacts,
     styles, twins,
@@ -51,6 +51,8 @@ pub struct Place<'a> {
     pub site: Option<&'a str>,
     /// What the preprocessor knows about it.
     pub facts: &'a PageFacts,
+    /// The modules that were renamed.
+    pub modules: &'a modules::Names,
 }
 
 /// Tables and listings that scroll sideways.
@@ -255,6 +257,20 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             scrolling.set_attribute("tabindex", "0")?;
             scrolling.set_attribute("role", "region")?;
             scrolling.set_attribute("aria-label", label)?;
+            Ok(())
+        }),
+        element!("main script[src], main link[href]", |module| {
+            let name = if module.tag_name() == "link" {
+                "href"
+            } else {
+                "src"
+            };
+            let address = module.get_attribute(name).unwrap_or_default();
+            let plain = address.trim_start_matches("../");
+            if let Some(renamed) = place.modules.get(plain) {
+                let to_root = &address[..address.len() - plain.len()];
+                module.set_attribute(name, &format!("{to_root}{renamed}"))?;
+            }
             Ok(())
         }),
         element!("main thead th:not([scope])", |cell| {

@@ -19,7 +19,10 @@ use crate::{
     examples::{Example, Record, System},
     ledger::{Claim, Ledger, Part, Run},
     matrix::Matrix,
-    preprocess::scan::{self, Scan},
+    preprocess::{
+        scan::{self, Scan},
+        sim::Sim,
+    },
     settings,
 };
 
@@ -71,7 +74,7 @@ impl Site {
     pub fn survey(root: &Path, config: &Config, book: &Book, today: civil::Date) -> Result<Self> {
         let folder = root.join(&config.book.src);
         let ledger = Ledger::load(root, &folder)?;
-        let mut pages = pages(book);
+        let mut pages = pages(&folder, book);
         for page in &mut pages {
             page.read_matrix(root, &config.book.src)
                 .map_err(Problems::from)?;
@@ -237,20 +240,20 @@ fn capitalised(name: &str) -> String {
     }
 }
 
-fn pages(book: &Book) -> Vec<Page> {
+fn pages(folder: &Path, book: &Book) -> Vec<Page> {
     let mut part = None;
     let mut pages = Vec::new();
     for item in book.iter() {
         match item {
             BookItem::PartTitle(title) => part = Some(title.clone()),
-            BookItem::Chapter(chapter) => pages.extend(page(part.clone(), chapter)),
+            BookItem::Chapter(chapter) => pages.extend(page(folder, part.clone(), chapter)),
             _ => {}
         }
     }
     pages
 }
 
-fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
+fn page(folder: &Path, part: Option<String>, chapter: &Chapter) -> Option<Page> {
     let source = chapter.source_path.clone()?;
     let text = chapter.content.clone();
     let scan = scan::scan(&text);
@@ -259,8 +262,11 @@ fn page(part: Option<String>, chapter: &Chapter) -> Option<Page> {
         directives.map(|directive| directive.arguments.clone())
     };
     let program = |panel: String| panel.split(':').next().map(|name| name.trim().to_owned());
+    // What is wrong with a part is said where it is expanded.
+    let sims = arguments("sim").filter_map(|sim| Sim::find(folder, &sim).ok());
+    let claims = sims.flat_map(|sim| sim.claims()).collect::<Vec<_>>();
     Some(Page {
-        claims: arguments("ev").collect(),
+        claims: arguments("ev").chain(claims).collect(),
         programs: arguments("proof").filter_map(program).collect(),
         matrix: None,
         source,

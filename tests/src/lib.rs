@@ -12,9 +12,11 @@ pub mod compare;
 pub mod crash;
 pub mod fault;
 pub mod guarantees;
+pub mod interactive;
 pub mod inventory;
 pub mod program;
 pub mod record;
+pub mod traces;
 
 /// The root of the project.
 pub fn root() -> PathBuf {

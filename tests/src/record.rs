@@ -111,7 +111,10 @@ fn version(broker: Broker, brokers: &Brokers) -> Result<&str> {
 }
 
 /// The version of a package in Cargo.lock.
-pub(crate) fn locked_version(root: &Path, package: &str) -> Result<String> {
+///
+/// # Errors
+/// The file cannot be read, or has no such package.
+pub fn locked_version(root: &Path, package: &str) -> Result<String> {
     let lock: toml::Table = fs::read_to_string(root.join("Cargo.lock"))?.parse()?;
     let packages = lock["package"]
         .as_array()

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the guide expands.
-pub const OURS: [&str; 8] = [
+pub const OURS: [&str; 10] = [
     "proof",
     "ev",
     "ledger",
@@ -18,6 +18,8 @@ pub const OURS: [&str; 8] = [
     "errors",
     "guarantee",
     "stalls",
+    "sim",
+    "differences",
 ];
 const MDBOOK: [&str; 3] = ["include", "rustdoc_include", "playground"];
 

@@ -14,6 +14,7 @@ mod ledger;
 mod matrix;
 mod proof;
 pub mod scan;
+pub mod sim;
 
 use std::{
     cell::RefCell,
@@ -329,6 +330,8 @@ impl<'a> PageContent<'a> {
                 return Ok(());
             }
             "drawing" => self.figure(directive)?,
+            "sim" => self.sim(arguments)?,
+            "differences" => sim::differences_table(self.site)?,
             "matrix" => self.matrix()?,
             "errors" => error_index::list(self.site, self.page)?,
             "guarantee" => guarantee::table(self.site, self.page, arguments, self.format)?,
@@ -415,6 +418,18 @@ impl<'a> PageContent<'a> {
         let bar = self.page.text[start..end].find('|');
         let caption = bar.map(|bar| self.expand_inside(start + bar + 1..end - 2));
         caption.unwrap_or_default()
+    }
+
+    fn sim(&mut self, arguments: &str) -> Result<String, String> {
+        let sim = sim::Sim::find(&self.site.root.join(&self.site.source), arguments)?;
+        // It has ids too.
+        self.draw_once(&[&format!("sim {}", sim.name())])?;
+        let (page, format) = (self.page, self.format);
+        let mut mark = |text: &mut String, id: &str| self.mark(text, id);
+        match format {
+            Format::Html => sim.html(page, &mut mark),
+            Format::Markdown => sim.markdown(&mut mark),
+        }
     }
 
     /// A drawing has ids, which a page may hold once.

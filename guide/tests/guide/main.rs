@@ -3,6 +3,7 @@
 mod guarantees;
 mod mistakes;
 mod pages;
+mod parts;
 mod programs;
 mod serving;
 mod support;

@@ -256,8 +256,8 @@ fn a_directive_that_nobody_knows() {
     assert_eq!(
         said,
         [
-            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, errors, guarantee, stalls, include, \
-          rustdoc_include, playground, title; write \\{{#prof}} if it is meant as text"
+            "book/index.md:4: unknown directive `{{#prof}}`; known: proof, ev, ledger, drawing, matrix, errors, guarantee, \
+          stalls, sim, differences, include, rustdoc_include, playground, title; write \\{{#prof}} if it is meant as text"
         ]
     );
 }

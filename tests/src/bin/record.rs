@@ -9,8 +9,9 @@ use sandbox::Broker;
 use tests::{
     brokers::Brokers,
     compare::compare,
+    interactive,
     program::{self, Executable},
-    record,
+    record, traces,
 };
 
 /// Runs what readers run against real brokers and writes down what it prints.
@@ -19,18 +20,42 @@ use tests::{
 /// record allows. The brokers are started and ended by this command.
 #[derive(Parser)]
 struct Arguments {
-    /// The programs, sessions and tests to record; all of them if none is named.
+    /// The programs, sessions and tests to record; all of them if none is named. `traces` records what
+    /// the brokers do with the cases of the interactive parts; names after it are those of traces.
+    /// `printed` writes down what those parts show where no script runs.
     names: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    match record_all(&Arguments::parse().names) {
+    // A member of a group that can be killed is this program once more.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == traces::MEMBER
+    {
+        return exit(traces::member(rest));
+    }
+    let names = Arguments::parse().names;
+    let recorded = match names.split_first() {
+        Some((first, names)) if first == "traces" => traces::record(&tests::root(), names),
+        Some((first, [])) if first == "printed" => printed(),
+        _ => record_all(&names),
+    };
+    exit(recorded)
+}
+
+fn exit(done: Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("record: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn printed() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(interactive::print(&tests::root()))
 }
 
 fn record_all(names: &[String]) -> Result<()> {

@@ -1,0 +1,379 @@
+//! `{{#sim NAME START}}`: an interactive part from `book/interactive`. What it shows before any script
+//! runs was printed by its own view into `printed/NAME.json`; the traces say what its model was held
+//! against.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::directive::{self, Directive};
+use crate::{
+    files,
+    ledger::Source,
+    markup,
+    site::{Page, Site},
+};
+
+/// The folder of the parts, in that of the chapters.
+const FOLDER: &str = "interactive";
+
+/// What a view printed.
+#[derive(Deserialize)]
+struct Printed {
+    title: String,
+    system: String,
+    element: String,
+    starts: BTreeMap<String, Start>,
+}
+
+/// What it printed for one of its starts.
+#[derive(Deserialize)]
+struct Start {
+    /// What happened, a sentence.
+    said: String,
+    /// The part as HTML.
+    body: String,
+    caption: String,
+    head: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+/// What real brokers did, without the cases.
+struct Trace {
+    file: String,
+    head: Map<String, Value>,
+    cases: usize,
+}
+
+/// Where a broker's emulator differs from what its maker documents.
+#[derive(Deserialize)]
+struct Differences {
+    difference: Vec<Difference>,
+}
+
+#[derive(Deserialize)]
+struct Difference {
+    trace: String,
+    emulator: String,
+    documented: String,
+    source: Source,
+    cases: Vec<String>,
+}
+
+/// A part as a page shows it.
+pub struct Sim {
+    name: String,
+    start: String,
+    printed: Printed,
+    traces: Vec<Trace>,
+    differences: Vec<Difference>,
+}
+
+impl Sim {
+    /// Reads what the part printed.
+    ///
+    /// # Errors
+    /// A message that names the file or the start that does not exist.
+    pub fn find(book: &Path, arguments: &str) -> Result<Self, String> {
+        let (name, start) = arguments
+            .split_once(char::is_whitespace)
+            .ok_or("no start named; write {{#sim NAME START}}")?;
+        let (name, start) = (name.to_owned(), start.trim().to_owned());
+        let file = format!("{FOLDER}/printed/{name}.json");
+        let text = fs::read_to_string(book.join(&file)).map_err(|_| {
+            format!("no {file}; correct the name, or print it with `record printed`")
+        })?;
+        let printed: Printed = serde_json::from_str(&text)
+            .map_err(|error| format!("{file}: {error}; print it anew"))?;
+        if !printed.starts.contains_key(&start) {
+            let known: Vec<_> = printed.starts.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            return Err(format!("{name} has no start `{start}`; known: {known}"));
+        }
+        Ok(Self {
+            traces: traces(book, &name)?,
+            differences: differences(book)?,
+            name,
+            start,
+            printed,
+        })
+    }
+
+    /// The name of the part, which its element and its drawing have as well.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The claims that the part makes.
+    pub fn claims(&self) -> Vec<String> {
+        let start = self.start();
+        let cells = start.rows.iter().flatten().filter_map(Value::as_str);
+        let texts = std::iter::once(start.body.as_str()).chain(cells);
+        let marks = texts.flat_map(directive::outermost);
+        marks
+            .filter(|d| d.name == "ev")
+            .map(|d| d.arguments)
+            .collect()
+    }
+
+    /// The part as HTML on one line. `mark` appends the mark of a claim to a text.
+    ///
+    /// # Errors
+    /// What `mark` complains about.
+    pub fn html(&self, page: &Page, mark: Mark<'_>) -> Result<String, String> {
+        let (start, printed) = (self.start(), &self.printed);
+        let folder = format!("{}{FOLDER}", page.to_root());
+        let (name, element) = (&self.name, &printed.element);
+        let body = with_marks(&start.body, str::to_owned, mark)?;
+        let table = self.table_html(mark)?;
+        let modules = ["kit", &format!("model/{name}")]
+            .map(|module| format!(r#"<link rel="modulepreload" href="{folder}/{module}.js">"#));
+        Ok(format!(
+            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
+            system = printed.system,
+            title = markup::text(&printed.title),
+            start = self.start,
+            caption = markup::text(&start.caption),
+            proven = self.proven_html(&folder, page),
+            modules = modules.concat(),
+        ))
+    }
+
+    /// What happened, and the table.
+    ///
+    /// # Errors
+    /// What `mark` complains about.
+    pub fn markdown(&self, mark: Mark<'_>) -> Result<String, String> {
+        let start = self.start();
+        let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let title = &self.printed.title;
+        let stop = if title.ends_with(char::is_alphanumeric) {
+            "."
+        } else {
+            ""
+        };
+        let mut text = format!("*{title}{stop}* {}\n\n", start.said);
+        text += &format!("{}:\n\n", start.caption);
+        text += &row(&start.head.iter().map(|c| escaped(c)).collect::<Vec<_>>());
+        text += &row(&vec!["---".to_owned(); start.head.len()]);
+        for cells in &start.rows {
+            let cells = cells
+                .iter()
+                .map(|cell| with_marks(&shown(cell), escaped, mark));
+            text += &row(&cells.collect::<Result<Vec<_>, _>>()?);
+        }
+        for trace in &self.traces {
+            text += &format!("\n{}\n", self.proven(trace));
+        }
+        Ok(text)
+    }
+
+    fn start(&self) -> &Start {
+        &self.printed.starts[&self.start]
+    }
+
+    fn table_html(&self, mark: Mark<'_>) -> Result<String, String> {
+        let start = self.start();
+        let head: String = start
+            .head
+            .iter()
+            .map(|cell| format!(r#"<th scope="col">{}</th>"#, markup::text(cell)))
+            .collect();
+        let mut rows = String::new();
+        for cells in &start.rows {
+            rows += "<tr>";
+            for (index, cell) in cells.iter().enumerate() {
+                let cell = with_marks(&shown(cell), markup::text, mark)?;
+                rows += &match index {
+                    0 => format!(r#"<th scope="row">{cell}</th>"#),
+                    _ => format!("<td>{cell}</td>"),
+                };
+            }
+            rows += "</tr>";
+        }
+        let caption = markup::text(&start.caption);
+        // What is longer than a word or a number wraps.
+        let cells = start.rows.iter().flat_map(|cells| cells.iter().skip(1));
+        let is_prose = cells.map(shown).any(|cell| cell.len() > 16);
+        let plain = if is_prose { " plain" } else { "" };
+        Ok(format!(
+            r#"<div class="table-wrapper"><table class="truth{plain}"><caption class="vh">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#
+        ))
+    }
+
+    fn proven_html(&self, folder: &str, page: &Page) -> String {
+        let line = |trace: &Trace| {
+            let cases = format!(r#"<a href="{folder}/{}">the cases</a>"#, trace.file);
+            let differing = match self.differing(trace) {
+                0 => String::new(),
+                _ => format!(
+                    r#", <a href="{}evidence.html#where-the-emulator-differs">where it differs</a>"#,
+                    page.to_root()
+                ),
+            };
+            let text = markup::text(&self.proven(trace));
+            format!(r#"<span class="qed">{text} <span>{cases}{differing}</span></span>"#)
+        };
+        match self.traces.iter().map(line).collect::<String>() {
+            lines if lines.is_empty() => lines,
+            lines => format!("<figcaption>{lines}</figcaption>"),
+        }
+    }
+
+    /// What the model was held against.
+    fn proven(&self, trace: &Trace) -> String {
+        let of = |key: &str| {
+            trace
+                .head
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let count = trace.head.get("count").and_then(Value::as_u64);
+        let count = count.unwrap_or(trace.cases as u64);
+        let differ = match self.differing(trace) {
+            0 => "0 differences".to_owned(),
+            n => format!(
+                "{} not what AWS documents, which the model follows",
+                if n == 1 {
+                    "1 is".to_owned()
+                } else {
+                    format!("{n} are")
+                }
+            ),
+        };
+        let emulator = match of("broker").starts_with("LocalStack") {
+            true => ", an emulator",
+            false => "",
+        };
+        let day = of("recorded").parse().ok();
+        let day = day
+            .and_then(|day: toml::value::Datetime| day.date)
+            .map(markup::date);
+        format!(
+            "{} {} {}{emulator}, {}, {}: {differ}.",
+            thousands(count),
+            of("what"),
+            of("broker"),
+            of("client"),
+            day.unwrap_or_default(),
+        )
+    }
+
+    fn differing(&self, trace: &Trace) -> usize {
+        let of_trace = self
+            .differences
+            .iter()
+            .filter(|d| trace.file == format!("traces/{}.json", d.trace));
+        of_trace.map(|d| d.cases.len()).sum()
+    }
+}
+
+/// Appends the mark of a claim to a text.
+pub type Mark<'a> = &'a mut dyn FnMut(&mut String, &str) -> Result<(), String>;
+
+/// The table of what an emulator does and its maker documents otherwise.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn differences_table(site: &Site) -> Result<String, String> {
+    let rows = differences(&site.root.join(&site.source))?;
+    let mut text = "| The emulator | AWS documents, and the model does | Cases | Source |\n|---|---|---|---|\n".to_owned();
+    for row in rows {
+        let source = match row.source.address() {
+            Some(address) => format!(
+                "[{}]({address}), read {}",
+                row.source.name(),
+                row.source.day()
+            ),
+            None => format!("{}, read {}", row.source.name(), row.source.day()),
+        };
+        text += &format!(
+            "| {} | {} | {} of `{}` | {source} |\n",
+            row.emulator,
+            row.documented,
+            row.cases.len(),
+            row.trace
+        );
+    }
+    Ok(text)
+}
+
+fn differences(book: &Path) -> Result<Vec<Difference>, String> {
+    let file = format!("{FOLDER}/differences.toml");
+    match fs::read_to_string(book.join(&file)) {
+        Ok(text) => match toml::from_str::<Differences>(&text) {
+            Ok(read) => Ok(read.difference),
+            Err(error) => Err(format!("{file}: {}; correct it", error.message())),
+        },
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+fn traces(book: &Path, model: &str) -> Result<Vec<Trace>, String> {
+    let mut traces = Vec::new();
+    for path in files::entries(&book.join(FOLDER).join("traces")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let read = || {
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            serde_json::from_str(&text).map_err(|error| error.to_string())
+        };
+        let mut head: Map<String, Value> = read()
+            .map_err(|error: String| format!("{FOLDER}/traces/{name}: {error}; record it anew"))?;
+        let cases = head
+            .remove("cases")
+            .and_then(|cases| Some(cases.as_array()?.len()));
+        if head.get("model").and_then(Value::as_str) == Some(model) {
+            traces.push(Trace {
+                file: format!("traces/{name}"),
+                head,
+                cases: cases.unwrap_or_default(),
+            });
+        }
+    }
+    Ok(traces)
+}
+
+/// A text whose marks are expanded, and whose rest is escaped.
+fn with_marks(text: &str, escape: fn(&str) -> String, mark: Mark<'_>) -> Result<String, String> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut copied = 0;
+    for Directive {
+        range,
+        name,
+        arguments,
+    } in directive::outermost(text)
+    {
+        if name == "ev" {
+            expanded += &escape(&text[copied..range.start]);
+            copied = range.end;
+            mark(&mut expanded, &arguments)?;
+        }
+    }
+    Ok(expanded + &escape(&text[copied..]))
+}
+
+fn shown(cell: &Value) -> String {
+    cell.as_str()
+        .map_or_else(|| cell.to_string(), str::to_owned)
+}
+
+/// A cell of a Markdown table.
+fn escaped(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len());
+    for c in cell.chars() {
+        if "|*_<`\\[]#".contains(c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+fn thousands(n: u64) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        _ => format!("{},{:03}", n / 1000, n % 1000),
+    }
+}
