@@ -3,6 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context, Result, bail};
+// The crate `http` itself is not listed: programs would seem to need it.
+use axum::http::Method;
 use fantoccini::{Client, wd::WebDriverCompatibleCommand};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -267,8 +269,8 @@ impl WebDriverCompatibleCommand for Command {
         base.join(&format!("session/{session}/{}", self.path))
     }
 
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(self.body.clone()))
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.clone()))
     }
 }
 
