@@ -142,7 +142,7 @@ impl Tab {
     /// Runs a script of asynchronous work: it calls `done(value)` at its end.
     ///
     /// # Errors
-    /// The script throws, or is not done in 30 s.
+    /// The script throws, or is not done in 180 s.
     pub async fn run_async(&self, script: &str) -> Result<Value> {
         let script = format!("const done = arguments[arguments.length - 1];\n{script}");
         Ok(self.client.execute_async(&script, Vec::new()).await?)
