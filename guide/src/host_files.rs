@@ -77,7 +77,7 @@ fn not_found(first: &str, site: Option<&str>) -> Result<String> {
             Ok(())
         }))
         .append_element_content_handler(element!(
-            "link[rel=canonical], meta[property], meta[name^='twitter:'], .end .foot p, .turn a",
+            "link[rel=alternate], link[rel=canonical], meta[property], meta[name^='twitter:'], .end .foot p, .turn a",
             |of_the_first| {
                 of_the_first.remove();
                 Ok(())

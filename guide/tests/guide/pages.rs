@@ -331,6 +331,7 @@ fn the_site_holds_only_what_its_pages_use() {
         plain.collect::<Vec<_>>(),
         [
             ".nojekyll",
+            "404.html",
             "book/theme/script-HASH.js",
             "book/theme/style-HASH.css",
             "evidence.html",
@@ -345,6 +346,7 @@ fn the_site_holds_only_what_its_pages_use() {
             "kafka/produce.html",
             "kafka/produce.md",
             "llms.txt",
+            "robots.txt",
             "search/s-HASH.json",
             "search/search.js",
             "search/w-HASH.txt",

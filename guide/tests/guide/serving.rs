@@ -179,6 +179,45 @@ fn a_save_rebuilds_once_and_reloads_open_pages() {
 }
 
 #[test]
+fn pages_are_compressed_and_kept_until_the_next_build() {
+    let book = Book::new();
+    let server = Server::start(&book);
+    let get = |path: &str, headers: &str| {
+        let mut answer = Vec::new();
+        let headers = format!("Connection: close\r\n{headers}");
+        let mut stream = server.request(path, &headers);
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let header = |answer: &str, name: &str| {
+        let mut lines = answer.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_default().to_owned()
+    };
+    let page = get("/kafka/produce.html", "Accept-Encoding: gzip\r\n");
+    assert_eq!(header(&page, "content-encoding"), "gzip");
+    assert_eq!(header(&page, "cache-control"), "no-cache");
+    let known = format!("If-None-Match: {}\r\n", header(&page, "etag"));
+    assert!(get("/kafka/produce.html", &known).starts_with("HTTP/1.1 304"));
+    let plain = get("/kafka/produce.html", "");
+    let style = plain.split("href=\"../book/theme/style-").nth(1).unwrap();
+    let style = style.split('"').next().unwrap();
+    let style = get(&format!("/book/theme/style-{style}"), "");
+    assert!(
+        header(&style, "cache-control").contains("immutable"),
+        "{style}"
+    );
+
+    let missing = get("/nothing/at/all.html", "");
+    assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("No such page"));
+    assert_eq!(header(&missing, "etag"), "");
+
+    book.replace("book/index.md", "Go to", "Come to");
+    server.rebuilt();
+    assert!(get("/kafka/produce.html", &known).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn a_mistake_shows_in_the_terminal_and_the_last_good_site_stays() {
     let book = Book::new();
     let server = Server::start(&book);

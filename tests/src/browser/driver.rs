@@ -99,6 +99,8 @@ impl Browser {
             arguments.push("--no-sandbox");
         }
         let capabilities = json!({
+            // axe takes its time on a long page when the machine is busy.
+            "timeouts": { "script": 180_000 },
             "goog:chromeOptions": {
                 "binary": self.browser,
                 "args": arguments,

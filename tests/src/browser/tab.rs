@@ -3,6 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context, Result, bail};
+// The crate `http` itself is not listed: programs would seem to need it.
+use axum::http::Method;
 use fantoccini::{Client, wd::WebDriverCompatibleCommand};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -140,7 +142,7 @@ impl Tab {
     /// Runs a script of asynchronous work: it calls `done(value)` at its end.
     ///
     /// # Errors
-    /// The script throws, or is not done in 30 s.
+    /// The script throws, or is not done in 180 s.
     pub async fn run_async(&self, script: &str) -> Result<Value> {
         let script = format!("const done = arguments[arguments.length - 1];\n{script}");
         Ok(self.client.execute_async(&script, Vec::new()).await?)
@@ -267,8 +269,8 @@ impl WebDriverCompatibleCommand for Command {
         base.join(&format!("session/{session}/{}", self.path))
     }
 
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(self.body.clone()))
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.clone()))
     }
 }
 
