@@ -231,11 +231,11 @@ impl Page {
     }
 }
 
-/// `Patterns`, `AWS`: what has three letters is an abbreviation.
+/// `Patterns`, `Kafka clients`, `AWS`: what has three letters is an abbreviation.
 fn capitalised(name: &str) -> String {
     let capitals = if name.len() <= 3 { name.len() } else { 1 };
     match name.split_at_checked(capitals) {
-        Some((first, rest)) => first.to_uppercase() + rest,
+        Some((first, rest)) => first.to_uppercase() + &rest.replace('-', " "),
         None => name.to_owned(),
     }
 }

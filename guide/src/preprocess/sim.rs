@@ -127,16 +127,13 @@ impl Sim {
         let (name, element) = (&self.name, &printed.element);
         let body = with_marks(&start.body, str::to_owned, mark)?;
         let table = self.table_html(mark)?;
-        let modules = ["kit", &format!("model/{name}")]
-            .map(|module| format!(r#"<link rel="modulepreload" href="{folder}/{module}.js">"#));
         Ok(format!(
-            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}{modules}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
+            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}<link rel="modulepreload" href="{folder}/kit.js"><script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
             system = printed.system,
             title = markup::text(&printed.title),
             start = self.start,
             caption = markup::text(&start.caption),
             proven = self.proven_html(&folder, page),
-            modules = modules.concat(),
         ))
     }
 
