@@ -67,7 +67,8 @@ fn a_page_shows_what_was_printed_and_loads_the_modules() {
         let found = files.iter().find(|file| file.starts_with(start));
         found.unwrap_or_else(|| panic!("no {start} in {files:?}"))
     };
-    for module in ["kit-", "model/line-", "view/line-"] {
+    assert!(page.contains("href=\"../interactive/model/line.js\""));
+    for module in ["kit-", "view/line-"] {
         let file = named(module);
         assert!(
             page.contains(&format!("\"../interactive/{file}\"")),
