@@ -263,3 +263,23 @@ fn the_same_job_has_the_lines_that_its_page_says() -> Result<()> {
     );
     Ok(())
 }
+
+/// A command on a page runs a program that is there.
+#[test]
+fn every_example_that_a_page_runs_exists() -> Result<()> {
+    let command = Regex::new(r"--example ([a-z][a-z0-9_]+)")?;
+    let known: BTreeSet<String> = all_examples()?.into_iter().map(|e| e.name).collect();
+    let mut breaches = Vec::new();
+    for (file, text) in guide::build::expanded_markdown(&tests::root())? {
+        for found in command.captures_iter(&text) {
+            if !known.contains(&found[1]) {
+                breaches.push(format!(
+                    "{}: there is no program {}",
+                    file.display(),
+                    &found[1]
+                ));
+            }
+        }
+    }
+    none(breaches)
+}
