@@ -210,7 +210,7 @@ fn render_pages(
         let file = folder.join(address);
         fs::write(&file, data).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    finish::finish(&book, folder, &facts, options.editions)?;
+    finish::finish(&book, folder, &facts, options)?;
     Ok((book, facts))
 }
 
@@ -247,9 +247,6 @@ fn for_html_only(config: &mut Config, folder: &Path, options: &Options) -> Resul
         let edit = format!("{repository}/edit/main/{{path}}");
         html.entry("edit-url-template")
             .or_insert_with(|| edit.into());
-    }
-    if let Some(live) = &options.live {
-        html.insert("live-reload-endpoint".to_owned(), live.as_str().into());
     }
     if let Some(site) = &options.site {
         html.insert("site-url".to_owned(), site.as_str().into());

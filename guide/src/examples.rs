@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::ErrorKind,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -318,23 +319,29 @@ impl Example {
         lines_without_anchors(self.source.lines())
     }
 
-    /// The lines between `// ANCHOR: anchor` and `// ANCHOR_END: anchor`, moved to the left margin.
+    /// Which lines of [`program`](Self::program), from 0, stand between `// ANCHOR: anchor` and
+    /// `// ANCHOR_END: anchor`.
     ///
     /// # Errors
     /// A message when the anchor does not open and close exactly once.
-    pub fn excerpt(&self, anchor: &str) -> Result<String, String> {
-        let lines: Vec<&str> = self.source.lines().collect();
-        let positions = |kind: &str| -> Vec<usize> {
-            let at = lines.iter().enumerate();
-            let found = at.filter(|(_, line)| anchor_name(line, kind) == Some(anchor));
-            found.map(|(index, _)| index).collect()
-        };
-        let path = self.path();
-        match (&*positions("ANCHOR:"), &*positions("ANCHOR_END:")) {
-            (&[start], &[end]) if start < end => {
-                let inside = lines_without_anchors(lines[start + 1..end].iter().copied());
-                Ok(dedent(&inside))
+    pub fn excerpt(&self, anchor: &str) -> Result<Range<usize>, String> {
+        let (mut starts, mut ends) = (Vec::new(), Vec::new());
+        let mut line_of_program = 0;
+        for line in self.source.lines() {
+            match (
+                anchor_name(line, "ANCHOR:"),
+                anchor_name(line, "ANCHOR_END:"),
+            ) {
+                (None, None) => line_of_program += 1,
+                (start, end) => {
+                    starts.extend(start.filter(|s| *s == anchor).map(|_| line_of_program));
+                    ends.extend(end.filter(|e| *e == anchor).map(|_| line_of_program));
+                }
             }
+        }
+        let path = self.path();
+        match (&*starts, &*ends) {
+            (&[start], &[end]) if start < end => Ok(start..end),
             (starts, ends) if starts.len() > 1 || ends.len() > 1 => Err(format!(
                 "the anchor `{anchor}` stands more than once in snippets/{path}; rename one"
             )),
@@ -469,14 +476,6 @@ fn lines_without_anchors<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     text
 }
 
-fn dedent(text: &str) -> String {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let filled = text.lines().filter(|line| !line.trim().is_empty());
-    let margin = filled.map(indent).min().unwrap_or(0);
-    let cut = |line: &str| line.get(margin..).unwrap_or_default().to_owned() + "\n";
-    text.lines().map(cut).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -492,11 +491,11 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_dedented_and_shows_no_anchor() {
+    fn an_excerpt_is_lines_of_the_program_without_anchors() {
         let source = "fn main() {\n    // ANCHOR: a\n    one();\n\n    // ANCHOR: b\n      two();\n    \
                       // ANCHOR_END: b\n    // ANCHOR_END: a\n}\n";
         let example = example(source);
-        assert_eq!(example.excerpt("a").unwrap(), "one();\n\n  two();\n");
+        assert_eq!(example.excerpt("a").unwrap(), 1..4);
         assert_eq!(
             example.program(),
             "fn main() {\n    one();\n\n      two();\n}\n"

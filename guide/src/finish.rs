@@ -5,12 +5,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
 use mdbook_driver::MDBook;
+use rayon::prelude::*;
 
 use crate::{
+    build::Options,
     errors::{Problem, Problems},
     host_files,
     links::{self, Links, Origin},
@@ -18,7 +21,7 @@ use crate::{
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
-    search::Index,
+    search::{Index, Sections},
     settings, styles,
 };
 
@@ -30,11 +33,11 @@ pub fn finish(
     book: &MDBook,
     folder: &Path,
     facts: &BTreeMap<String, PageFacts>,
-    has_editions: bool,
+    options: &Options,
 ) -> Result<()> {
     let mut files = files_below(folder)?;
     let modules = modules::rename(folder, &mut files)?;
-    let (outlines, index) = complete_pages(book, folder, facts, &files, &modules, has_editions)?;
+    let (outlines, index) = complete_pages(book, folder, facts, &files, &modules, options)?;
     check_links(book, facts, &outlines, &files)?;
     let links = Links {
         outlines: &outlines,
@@ -42,10 +45,7 @@ pub fn finish(
     };
     let mut used = links.targets();
     for (plain, renamed) in &modules {
-        // A model is read, too.
-        if used.contains(plain) && !plain.contains("/model/") {
-            used.remove(plain);
-        }
+        used.remove(plain);
         used.insert(renamed.clone());
     }
     add_what_styles_load(book, folder, &files, &mut used)?;
@@ -68,31 +68,31 @@ fn complete_pages(
     facts: &BTreeMap<String, PageFacts>,
     files: &BTreeSet<String>,
     modules: &modules::Names,
-    has_editions: bool,
-) -> Result<(BTreeMap<String, Outline>, Index)> {
+    options: &Options,
+) -> Result<(BTreeMap<String, Arc<Outline>>, Index)> {
     let site = settings::site(&book.config);
     let navigation = Navigation::of(&book.book);
-    let mut index = Index::default();
-    let mut outlines = BTreeMap::new();
-    for address in files.iter().filter(|file| is_page(file)) {
+    let complete = |address: &String| {
         let file = folder.join(address);
         let rendered = read(&file)?;
         let outline = page::outline(&rendered)?;
         let page = first_of(address, facts);
+        let mut sections = None;
         if let Some(facts) = facts.get(page) {
-            let site = site.as_deref();
             let place = Place {
                 address,
                 page,
                 navigation: &navigation,
-                has_editions,
-                site,
+                has_editions: options.editions,
+                live: options.live.as_deref(),
+                site: site.as_deref(),
                 facts,
                 modules,
             };
             if address == page {
                 let (name, part) = navigation.names(page);
-                index.add(address, name, part.unwrap_or_default(), &rendered)?;
+                let part = part.unwrap_or_default();
+                sections = Some(Sections::of(address, name, part, &rendered)?);
             }
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site
@@ -100,7 +100,17 @@ fn complete_pages(
         {
             write(&file, &page::complete_redirect(&rendered, site, address)?)?;
         }
-        outlines.insert(address.clone(), outline);
+        Ok((address.clone(), outline, sections))
+    };
+    let pages: Vec<&String> = files.iter().filter(|file| is_page(file)).collect();
+    let completed: Result<Vec<_>> = pages.into_par_iter().map(complete).collect();
+    let mut index = Index::default();
+    let mut outlines = BTreeMap::new();
+    for (address, outline, sections) in completed? {
+        outlines.insert(address, outline);
+        if let Some(sections) = sections {
+            index.add(sections);
+        }
     }
     Ok((outlines, index))
 }
@@ -108,7 +118,7 @@ fn complete_pages(
 fn check_links(
     book: &MDBook,
     facts: &BTreeMap<String, PageFacts>,
-    outlines: &BTreeMap<String, Outline>,
+    outlines: &BTreeMap<String, Arc<Outline>>,
     files: &BTreeSet<String>,
 ) -> Result<()> {
     let links = Links { outlines, files };

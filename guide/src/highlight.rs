@@ -1,12 +1,16 @@
 //! Colours of listings, set while the site is built: spans with the classes `k` keyword, `t` type,
 //! `m` macro and attribute, `s` string, `n` number, `c` comment.
 
-use std::{cell::RefCell, ops::Range, sync::LazyLock};
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
-use tree_sitter::{Language, Node, Parser};
+use tree_sitter::Language;
 use tree_sitter_highlight::{HighlightConfiguration, HighlightEvent, Highlighter};
 
-use crate::markup;
+use crate::{markup, memo::Memo};
 
 /// What the grammars call a part of speech, and the class it gets; no class: left plain.
 const CLASSES: [(&str, &str); 12] = [
@@ -71,20 +75,82 @@ thread_local! {
     static HIGHLIGHTER: RefCell<Highlighter> = RefCell::new(Highlighter::new());
 }
 
+/// A source cut into parts with their classes; neighbours differ in class.
+type Parts = Vec<(&'static str, Range<usize>)>;
+
+/// Parts of sources by language and source.
+static PARTS: LazyLock<Memo<Arc<Parts>>> = LazyLock::new(Memo::default);
+
 /// A listing as HTML on one line, coloured when its language is known (Rust, TOML, YAML, JSON) and
 /// plain otherwise.
 pub fn listing(language: &str, source: &str) -> String {
-    let source = source.trim_end_matches('\n');
-    let coloured = grammar_of(language).and_then(|grammar| coloured(grammar, source));
-    coloured.unwrap_or_else(|| markup::text(source))
+    html(language, source, 0..source.trim_end_matches('\n').len(), 0)
 }
 
-fn coloured(grammar: &HighlightConfiguration, source: &str) -> Option<String> {
+/// Some lines of a source, from 0, coloured as parts of the whole and moved to the left margin.
+pub fn excerpt(language: &str, source: &str, lines: Range<usize>) -> String {
+    let bytes = bytes_of(source, lines);
+    let margin = margin(&source[bytes.clone()]);
+    html(language, source, bytes, margin)
+}
+
+/// Some lines of a source, from 0, moved to the left margin.
+pub fn dedented(source: &str, lines: Range<usize>) -> String {
+    let text = &source[bytes_of(source, lines)];
+    let margin = margin(text);
+    let cut = |line: &str| line.get(margin..).unwrap_or_default().to_owned() + "\n";
+    text.lines().map(cut).collect()
+}
+
+/// Where lines of a source begin and end, without the last line break.
+fn bytes_of(source: &str, lines: Range<usize>) -> Range<usize> {
+    let length = |lines: usize| -> usize {
+        let lines = source.split_inclusive('\n').take(lines);
+        lines.map(str::len).sum()
+    };
+    let (start, end) = (length(lines.start), length(lines.end));
+    start..start + source[start..end].trim_end_matches('\n').len()
+}
+
+/// The indent that all lines have which are not blank.
+fn margin(text: &str) -> usize {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let filled = text.lines().filter(|line| !line.trim().is_empty());
+    filled.map(indent).min().unwrap_or(0)
+}
+
+/// Some bytes of a source, each line without its first `margin` blanks.
+fn html(language: &str, source: &str, bytes: Range<usize>, margin: usize) -> String {
+    let mut spans = Spans::default();
+    let mut blanks = margin;
+    for (class, part) in parts(language, source).iter() {
+        let (start, end) = (part.start.max(bytes.start), part.end.min(bytes.end));
+        let text = source.get(start..end).unwrap_or_default();
+        for line in text.split_inclusive('\n') {
+            let cut = line.bytes().take(blanks).take_while(|b| *b == b' ').count();
+            blanks -= cut;
+            if cut < line.len() {
+                spans.push(class, &line[cut..]);
+                blanks = if line.ends_with('\n') { margin } else { 0 };
+            }
+        }
+    }
+    spans.finish()
+}
+
+fn parts(language: &str, source: &str) -> Arc<Parts> {
+    PARTS.get_or((language, source), || {
+        let coloured = grammar_of(language).and_then(|grammar| coloured(grammar, source));
+        Arc::new(coloured.unwrap_or_else(|| vec![("", 0..source.len())]))
+    })
+}
+
+fn coloured(grammar: &HighlightConfiguration, source: &str) -> Option<Parts> {
     HIGHLIGHTER.with_borrow_mut(|highlighter| {
         let events = highlighter
             .highlight(grammar, source.as_bytes(), None, None, |_| None)
             .ok()?;
-        let mut spans = Spans::default();
+        let mut parts = Parts::new();
         let mut classes = vec![""];
         for event in events {
             match event.ok()? {
@@ -94,11 +160,14 @@ fn coloured(grammar: &HighlightConfiguration, source: &str) -> Option<String> {
                 }
                 HighlightEvent::Source { start, end } => {
                     let class = classes.last().copied().unwrap_or_default();
-                    spans.push(class, source.get(start..end)?);
+                    match parts.last_mut() {
+                        Some((last, part)) if *last == class => part.end = end,
+                        _ => parts.push((class, start..end)),
+                    }
                 }
             }
         }
-        Some(spans.finish())
+        Some(parts)
     })
 }
 
@@ -139,38 +208,28 @@ impl Spans {
 /// Rust with its comments and the contents of its strings blanked, for those who look for names in
 /// it. Every byte that is left, and every line, stands where it stood.
 pub fn rust_code_only(source: &str) -> String {
-    let mut parser = Parser::new();
-    let tree = parser
-        .set_language(&tree_sitter_rust::LANGUAGE.into())
-        .ok()
-        .and_then(|()| parser.parse(source, None));
-    let Some(tree) = tree else {
-        return source.to_owned();
-    };
     let mut code = source.as_bytes().to_vec();
-    for range in comments_and_strings(tree.root_node()) {
-        let letters = code[range].iter_mut().filter(|byte| **byte != b'\n');
+    for (class, part) in parts("rust", source).iter() {
+        let blank = match *class {
+            "c" => part.clone(),
+            "s" => content_of(source, part.clone()),
+            _ => continue,
+        };
+        let letters = code[blank].iter_mut().filter(|byte| **byte != b'\n');
         letters.for_each(|byte| *byte = b' ');
     }
     String::from_utf8_lossy(&code).into_owned()
 }
 
-fn comments_and_strings(root: Node<'_>) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut open = vec![root];
-    while let Some(node) = open.pop() {
-        match node.kind() {
-            "line_comment" | "block_comment" | "string_content" | "escape_sequence" => {
-                ranges.push(node.byte_range());
-            }
-            "char_literal" => {}
-            _ => {
-                let mut cursor = node.walk();
-                open.extend(node.children(&mut cursor));
-            }
+/// What stands between the quotes of a string; nothing of a character.
+fn content_of(source: &str, string: Range<usize>) -> Range<usize> {
+    let text = &source[string.clone()];
+    match (text.find(['"', '\'']), text.rfind('"')) {
+        (Some(open), Some(close)) if text[open..].starts_with('"') && open < close => {
+            string.start + open + 1..string.start + close
         }
+        _ => string.start..string.start,
     }
-    ranges
 }
 
 #[cfg(test)]
@@ -192,6 +251,17 @@ mod tests {
              <span class=\"n\">3</span>;\n    <span class=\"m\">println!</span>(<span class=\"s\">\
              \"{n} &amp; more\"</span>);\n\n    <span class=\"t\">Ok</span>(())\n}"
         );
+    }
+
+    #[test]
+    fn an_excerpt_is_coloured_as_part_of_the_whole_and_moved_to_the_margin() {
+        let source = "fn a() {\n    b(\"\n      c\");\n\n    // d\n}\n";
+        assert_eq!(
+            excerpt("rust", source, 1..5).replace("&#10;", "\n"),
+            "b(<span class=\"s\">\"\n  c\"</span>);\n\n<span class=\"c\">// d</span>"
+        );
+        assert_eq!(dedented(source, 1..5), "b(\"\n  c\");\n\n// d\n");
+        assert_eq!(excerpt("rust", source, 5..6), "}");
     }
 
     #[test]

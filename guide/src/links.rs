@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
+    sync::Arc,
 };
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 /// The rendered pages by address, with the file each was made from.
 pub struct Links<'a> {
     /// Outlines by address.
-    pub outlines: &'a BTreeMap<String, Outline>,
+    pub outlines: &'a BTreeMap<String, Arc<Outline>>,
     /// Every file of the site, relative to its root.
     pub files: &'a BTreeSet<String>,
 }

@@ -1,7 +1,12 @@
 //! The pass over a rendered page: what mdBook cannot know (description, system, versions, the
 //! headings of the page) and what it does not write (roles of what scrolls).
 
-use std::{borrow::Cow, cell::RefCell, rc::Rc};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, LazyLock},
+};
 
 use anyhow::Result;
 use lol_html::{
@@ -13,7 +18,9 @@ use lol_html::{
 use crate::{
     editions,
     links::{self, is_elsewhere},
-    markup, modules,
+    markup,
+    memo::Memo,
+    modules,
     navigation::Navigation,
     preprocess::PageFacts,
     styles, twins,
@@ -51,6 +58,8 @@ pub struct Place<'a> {
     pub site: Option<&'a str>,
     /// What the preprocessor knows about it.
     pub facts: &'a PageFacts,
+    /// The path of the same host from which it is told to reload.
+    pub live: Option<&'a str>,
     /// The modules that were renamed.
     pub modules: &'a modules::Names,
 }
@@ -76,11 +85,18 @@ const STYLING: [&str; 11] = [
 /// What mdBook writes for an aligned column; it becomes a class.
 const ALIGNMENT: &str = "text-align:";
 
+/// Outlines of pages by their HTML.
+static OUTLINES: LazyLock<Memo<Arc<Outline>>> = LazyLock::new(Memo::default);
+
 /// Reads the ids, links and headings of a page.
 ///
 /// # Errors
 /// When the page cannot be parsed.
-pub fn outline(html: &str) -> Result<Outline> {
+pub fn outline(html: &str) -> Result<Arc<Outline>> {
+    OUTLINES.try_get_or(html, || Ok(Arc::new(read_outline(html)?)))
+}
+
+fn read_outline(html: &str) -> Result<Outline> {
     let outline = Rc::new(RefCell::new(Outline::default()));
     let heading = Rc::new(RefCell::new(String::new()));
     let handlers = vec![
@@ -200,6 +216,12 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
     let to_root = "../".repeat(place.address.matches('/').count());
     let mut labels = unique(&outline.places).into_iter();
     let handlers = vec![
+        element!("html", |html| {
+            if let Some(live) = place.live {
+                html.set_attribute("data-live", live)?;
+            }
+            Ok(())
+        }),
         element!("body", |body| {
             if let Some(system) = facts.system {
                 body.set_attribute("class", system.name())?;

@@ -1,7 +1,7 @@
 //! The book as a whole: its pages, its claims, and which page uses what.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -16,13 +16,14 @@ use toml::value::Date;
 use crate::{
     cargo_add::Dependencies,
     errors::{Problem, Problems, line_at},
-    examples::{Example, Record, System},
+    examples::{Record, System},
     ledger::{Claim, Ledger, Part, Run},
     matrix::Matrix,
     preprocess::{
         scan::{self, Scan},
         sim::Sim,
     },
+    runs::Runs,
     settings,
 };
 
@@ -42,8 +43,8 @@ pub struct Site {
     pub repository: Option<String>,
     /// The day that counts as today.
     pub today: civil::Date,
-    /// The records of the runs that claims rest on, by the names of the programs.
-    records: BTreeMap<String, Record>,
+    /// The runs that claims rest on.
+    pub runs: Runs,
 }
 
 /// A chapter that has a file.
@@ -83,17 +84,12 @@ impl Site {
             root: root.to_owned(),
             source: config.book.src.clone(),
             pages,
-            records: records(root, &ledger),
+            runs: Runs::read(root, &ledger),
             today,
             ledger,
             dependencies: Dependencies::load(root)?,
             repository: settings::repository(config),
         })
-    }
-
-    /// The page made from a file.
-    pub fn page(&self, source: &Path) -> Option<&Page> {
-        self.pages.iter().find(|page| page.source == source)
     }
 
     /// The file of a page, relative to the root.
@@ -124,7 +120,7 @@ impl Site {
     /// The records of the runs that a claim rests on.
     pub fn records_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a Record> {
         let runs = claim.runs.iter().filter_map(Run::recorded);
-        runs.filter_map(|name| self.records.get(name))
+        runs.filter_map(|name| self.runs.record(name))
     }
 
     /// The day on which a claim was last seen to be true: the newest of its runs and sources. A test
@@ -179,16 +175,6 @@ impl Site {
         };
         unused.map(problem).collect()
     }
-}
-
-fn records(root: &Path, ledger: &Ledger) -> BTreeMap<String, Record> {
-    let runs = ledger.claims().flat_map(|claim| &claim.runs);
-    let names: BTreeSet<&str> = runs.filter_map(Run::recorded).collect();
-    let record = |name: &str| {
-        let example = Example::find(root, name).ok()?;
-        Some((name.to_owned(), example.recording(root).ok()?.record))
-    };
-    names.into_iter().filter_map(record).collect()
 }
 
 impl Page {

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use mdbook_driver::{MDBook, book::BookItem};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use rayon::prelude::*;
 use regex::{Captures, Regex};
 
 use crate::{
@@ -49,26 +50,30 @@ pub fn write(
     folder: &Path,
     facts: &Facts,
 ) -> Result<()> {
-    let mut texts = BTreeMap::new();
-    for (source, text) in markdown {
-        texts.insert(address(&markup::slashes(source)), without_html(text));
-    }
+    let texts = markdown.par_iter().map(|(source, text)| {
+        let twin = address(&markup::slashes(source));
+        (twin, without_html(text))
+    });
+    let texts: BTreeMap<String, String> = texts.collect();
     let headings = texts.iter().map(|(address, text)| {
         let headings: BTreeSet<String> = headings(text).collect();
         (address.as_str(), headings)
     });
     let headings: BTreeMap<&str, BTreeSet<String>> = headings.collect();
-    let mut problems = Vec::new();
-    for (twin, text) in &texts {
+    let (root, src) = (&book.root, &book.config.book.src);
+    let problems = texts.par_iter().map(|(twin, text)| {
         let (text, wrong) = with_links(text, |link| resolve(twin, link, &headings, folder));
-        let file = book.config.book.src.join(twin);
-        let source = fs::read_to_string(book.root.join(&file)).unwrap_or_default();
-        problems.extend(wrong.into_iter().map(|(link, message)| {
+        save(&folder.join(twin), &text)?;
+        let file = src.join(twin);
+        let source = fs::read_to_string(root.join(&file)).unwrap_or_default();
+        let problem = |(link, message): (String, String)| {
             let link = link.split('#').next().unwrap_or_default();
             Problem::new(&file, line_of(&source, link), message)
-        }));
-        save(&folder.join(twin), &text)?;
-    }
+        };
+        Ok(wrong.into_iter().map(problem).collect())
+    });
+    let problems: Vec<Vec<Problem>> = problems.collect::<Result<_>>()?;
+    let problems = problems.into_iter().flatten().collect();
     Problems::check(problems)?;
     save(&folder.join("llms.txt"), &list(book, facts))
 }

@@ -15,7 +15,7 @@ use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Wat
 use crate::{files, preprocess::included};
 
 /// A save raises several events; they are one change when no more follow within this time.
-const QUIET: Duration = Duration::from_millis(60);
+const QUIET: Duration = Duration::from_millis(25);
 
 /// However many events follow, a change is looked at after this time.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -32,7 +32,9 @@ pub struct Changes {
     /// What the files held at the last look. An event alone proves no change: reading a file may
     /// raise one, and an editor may save what was there before.
     content: u64,
-    _watcher: RecommendedWatcher,
+    /// None from a change to the next wait: a watch is told of each file that is opened, and a build
+    /// opens thousands.
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Changes {
@@ -43,7 +45,7 @@ impl Changes {
     pub fn watch(root: &Path) -> Result<Self> {
         let (sender, events) = mpsc::channel();
         Ok(Self {
-            _watcher: watcher(root, &sender)?,
+            watcher: Some(watcher(root, &sender)?),
             content: content(root),
             root: root.to_owned(),
             sender,
@@ -51,21 +53,29 @@ impl Changes {
         })
     }
 
-    /// Waits until the content of a file has changed and the files are quiet.
+    /// Waits until the content of a file has changed and the files are quiet. What changed since the
+    /// last wait counts.
     ///
     /// # Errors
     /// When nothing can be watched any more.
     pub fn wait(&mut self) -> Result<()> {
+        if self.watcher.is_none() {
+            self.watcher = Some(watcher(&self.root, &self.sender)?);
+            if content(&self.root) != self.content {
+                self.sender.send(()).context("the watch on files ended")?;
+            }
+        }
         loop {
             self.events.recv().context("the watch on files ended")?;
             let start = Instant::now();
             while start.elapsed() < LONGEST && self.events.recv_timeout(QUIET).is_ok() {}
             // A folder that was moved away and back is another one to the system. What changes from
             // here on raises an event; what has changed until here is seen by the look.
-            self._watcher = watcher(&self.root, &self.sender)?;
+            self.watcher = Some(watcher(&self.root, &self.sender)?);
             let content = content(&self.root);
             if content != self.content {
                 self.content = content;
+                self.watcher = None;
                 return Ok(());
             }
         }

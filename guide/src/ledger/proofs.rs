@@ -1,27 +1,44 @@
 //! Whether each claim has a proof that holds.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
+use rayon::prelude::*;
 use regex::Regex;
 use serde::Deserialize;
 
 use super::{Claim, Ledger, Run, Source};
 use crate::{
     errors::{Problem, shown},
-    examples::{Example, Kind, Varies},
+    examples::{Kind, Varies},
     files,
     highlight::rust_code_only,
+    runs::Runs,
 };
+
+/// What claims are held against.
+struct Proofs<'a> {
+    root: &'a Path,
+    runs: &'a Runs,
+    /// The Rust files of the workspace, read for the first claim that names a test.
+    files: OnceLock<Vec<String>>,
+}
 
 impl Ledger {
     /// Claims without a proof, with one that does not hold, and ids that stand twice.
-    pub fn problems(&self, root: &Path) -> Vec<Problem> {
+    pub fn problems(&self, root: &Path, runs: &Runs) -> Vec<Problem> {
+        let proofs = Proofs {
+            root,
+            runs,
+            files: OnceLock::new(),
+        };
         let wrong = |claim: &Claim| {
-            let messages = claim.check(root).into_iter();
+            let messages = claim.check(&proofs).into_iter();
             messages.map(|m| claim.problem(m)).collect::<Vec<_>>()
         };
+        let claims: Vec<&Claim> = self.claims().collect();
+        let wrong: Vec<_> = claims.into_par_iter().map(wrong).collect();
         let mut problems = self.duplicates();
-        problems.extend(self.claims().flat_map(wrong));
+        problems.extend(wrong.into_iter().flatten());
         problems
     }
 
@@ -40,7 +57,7 @@ impl Ledger {
 }
 
 impl Claim {
-    fn check(&self, root: &Path) -> Vec<String> {
+    fn check(&self, proofs: &Proofs<'_>) -> Vec<String> {
         let id = &self.id;
         let mut wrong = Vec::new();
         if !is_id(id) {
@@ -52,7 +69,7 @@ impl Claim {
         if self.runs.is_empty() && self.sources.is_empty() {
             wrong.push("has neither run nor source; add what proves it".to_owned());
         }
-        wrong.extend(self.runs.iter().filter_map(|run| run.check(root).err()));
+        wrong.extend(self.runs.iter().filter_map(|run| run.check(proofs).err()));
         wrong.extend(
             self.sources
                 .iter()
@@ -82,7 +99,7 @@ impl Source {
 }
 
 impl Run {
-    fn check(&self, root: &Path) -> Result<(), String> {
+    fn check(&self, proofs: &Proofs<'_>) -> Result<(), String> {
         let runs = [
             (&self.example, Some(Kind::Program)),
             (&self.transcript, Some(Kind::Transcript)),
@@ -93,8 +110,8 @@ impl Run {
             .into_iter()
             .filter_map(|(name, kind)| Some((name.as_deref()?, kind)));
         match (named.next(), named.next()) {
-            (Some((name, Some(kind))), None) => self.check_output(root, name, kind),
-            (Some((name, None)), None) if test_exists(root, name) => Ok(()),
+            (Some((name, Some(kind))), None) => self.check_output(proofs.runs, name, kind),
+            (Some((name, None)), None) if proofs.has_test(name) => Ok(()),
             (Some((name, None)), None) => Err(format!(
                 "no #[test] `{name}` in a crate of the workspace; correct the name"
             )),
@@ -104,8 +121,8 @@ impl Run {
         }
     }
 
-    fn check_output(&self, root: &Path, name: &str, kind: Kind) -> Result<(), String> {
-        let example = Example::find(root, name)?;
+    fn check_output(&self, runs: &Runs, name: &str, kind: Kind) -> Result<(), String> {
+        let (example, recording) = runs.get(name)?;
         if example.kind != kind {
             let folder = match example.kind {
                 Kind::Guarantee => "",
@@ -116,7 +133,7 @@ impl Run {
                 "`{name}` is {folder}{path}; correct the key of the run"
             ));
         }
-        let recording = example.recording(root)?;
+        let recording = recording?;
         let place = format!("the output of {name}");
         self.check_shows(&recording.output, &place, &recording.record.varies)
     }
@@ -156,12 +173,24 @@ struct Workspace {
     members: Vec<String>,
 }
 
-/// Whether some crate of the workspace has a test function of this name.
-fn test_exists(root: &Path, name: &str) -> bool {
-    let test = r"#\[(?:tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+";
-    let Ok(test) = Regex::new(&format!(r"{test}{}\s*\(", regex::escape(name))) else {
-        return false;
-    };
+impl Proofs<'_> {
+    /// Whether some crate of the workspace has a test function of this name.
+    fn has_test(&self, name: &str) -> bool {
+        let test = r"#\[(?:tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+";
+        let Ok(test) = Regex::new(&format!(r"{test}{}\s*\(", regex::escape(name))) else {
+            return false;
+        };
+        let files = self.files.get_or_init(|| rust_files(self.root));
+        // Most files are told apart by less than a parser.
+        let mut files = files
+            .iter()
+            .filter(|text| text.contains(name) && test.is_match(text));
+        files.any(|text| test.is_match(&rust_code_only(text)))
+    }
+}
+
+/// The Rust files of the workspace's crates.
+fn rust_files(root: &Path) -> Vec<String> {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     let members = toml::from_str(&manifest).map_or(Vec::new(), |m: Manifest| m.workspace.members);
     let files = members
@@ -169,10 +198,8 @@ fn test_exists(root: &Path, name: &str) -> bool {
         .flat_map(|member| files::below(&root.join(member)));
     // A fixture is data of a test; nothing runs what is in it.
     let is_data = |file: &Path| file.iter().any(|part| part == "fixture");
-    let mut rust = files
+    let rust = files
         .filter(|file| file.extension().is_some_and(|e| e == "rs") && !is_data(shown(root, file)));
-    rust.any(|file| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.contains(name) && test.is_match(&rust_code_only(&text))
-    })
+    rust.filter_map(|file| fs::read_to_string(file).ok())
+        .collect()
 }

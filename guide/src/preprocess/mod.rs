@@ -20,7 +20,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
@@ -31,6 +31,7 @@ use mdbook_driver::{
     config::Config,
 };
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+use rayon::prelude::*;
 
 use crate::{
     errors::{Problem, Problems, cut},
@@ -113,9 +114,19 @@ impl Preprocessor for Guide {
             Format::Html => proofs(&site),
             Format::Markdown => Vec::new(),
         };
+        let pages = site.pages.par_iter();
+        let (config, renderer) = (&context.config, context.renderer.as_str());
+        let expanded = pages.map(|page| {
+            let expanded = expand(&site, page, config, renderer, format);
+            (page.source.as_path(), expanded)
+        });
+        let mut expanded: BTreeMap<&Path, Expanded> = expanded.collect();
         book.for_each_mut(|item| {
-            if let BookItem::Chapter(chapter) = item {
-                problems.extend(self.expand(&site, context, format, chapter));
+            if let BookItem::Chapter(chapter) = item
+                && let Some(source) = &chapter.source_path
+                && let Some(expanded) = expanded.remove(source.as_path())
+            {
+                problems.extend(self.take(expanded, format, chapter));
             }
         });
         if format == Format::Html {
@@ -127,42 +138,46 @@ impl Preprocessor for Guide {
 
 /// What is wrong with the ledger as a whole.
 fn proofs(site: &Site) -> Vec<Problem> {
-    let mut problems = site.ledger.problems(&site.root);
+    let mut problems = site.ledger.problems(&site.root, &site.runs);
     problems.extend(site.unused_claims());
     problems
 }
 
+/// What became of a page.
+struct Expanded {
+    /// Nothing, when it could not be read.
+    text: Option<String>,
+    address: String,
+    facts: PageFacts,
+    problems: Vec<Problem>,
+}
+
+fn expand(site: &Site, page: &Page, config: &Config, renderer: &str, format: Format) -> Expanded {
+    let mut content = PageContent::new(site, page, format);
+    content.problems.extend(includes::check(site, page));
+    for (offset, message) in &page.scan.misplaced {
+        content.problem_at(page.line_at(*offset), message.clone());
+    }
+    Expanded {
+        text: content.expand_chapter(config, renderer),
+        address: page.address(),
+        facts: content.facts(),
+        problems: content.problems,
+    }
+}
+
 impl Guide {
-    fn expand(
-        &self,
-        site: &Site,
-        context: &PreprocessorContext,
-        format: Format,
-        chapter: &mut Chapter,
-    ) -> Vec<Problem> {
-        let page = chapter
-            .source_path
-            .as_deref()
-            .and_then(|source| site.page(source));
-        let Some(page) = page else {
-            return Vec::new();
-        };
-        let mut content = PageContent::new(site, page, format);
-        content.problems.extend(includes::check(site, page));
-        for (offset, message) in &page.scan.misplaced {
-            content.problem_at(page.line_at(*offset), message.clone());
-        }
-        if let Some(text) = content.expand_chapter(&context.config, &context.renderer) {
+    /// Puts what became of a page into its chapter; returns what is wrong with it.
+    fn take(&self, page: Expanded, format: Format, chapter: &mut Chapter) -> Vec<Problem> {
+        if let Some(text) = page.text {
             chapter.content = text;
         }
         if format == Format::Html {
-            self.facts
-                .borrow_mut()
-                .insert(page.address(), content.facts());
             // The template compares the address of each entry of the navigation with the page's.
-            chapter.path = Some(page.source.with_extension("html"));
+            chapter.path = Some(page.facts.source.with_extension("html"));
+            self.facts.borrow_mut().insert(page.address, page.facts);
         }
-        content.problems
+        page.problems
     }
 }
 
@@ -421,14 +436,16 @@ impl<'a> PageContent<'a> {
     }
 
     fn sim(&mut self, arguments: &str) -> Result<String, String> {
-        let sim = sim::Sim::find(&self.site.root.join(&self.site.source), arguments)?;
+        let book = self.site.root.join(&self.site.source);
+        let sim = sim::Sim::find(&book, arguments)?;
+        let proven = sim.proven(&book)?;
         // It has ids too.
         self.draw_once(&[&format!("sim {}", sim.name())])?;
         let (page, format) = (self.page, self.format);
         let mut mark = |text: &mut String, id: &str| self.mark(text, id);
         match format {
-            Format::Html => sim.html(page, &mut mark),
-            Format::Markdown => sim.markdown(&mut mark),
+            Format::Html => sim.html(page, &proven, &mut mark),
+            Format::Markdown => sim.markdown(&proven, &mut mark),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The proof panel: `{{#proof NAME}}` and `{{#proof NAME:ANCHOR}}`.
 
+use std::ops::Range;
+
 use crate::{
     examples::{Example, Kind, Recording},
     highlight, markup,
@@ -9,9 +11,8 @@ use crate::{
 /// A panel of a page.
 pub struct Panel {
     example: Example,
-    anchor: Option<String>,
-    /// The lines between the anchors, or the whole program.
-    listing: String,
+    /// The anchor of the excerpt that is shown, and the lines of the program between its comments.
+    excerpt: Option<(String, Range<usize>)>,
     program: String,
     /// Which panel of the page it is, from 1.
     number: usize,
@@ -30,18 +31,16 @@ impl Panel {
             None => (arguments, None),
         };
         let example = Example::find(&site.root, name)?;
-        let program = example.program();
-        let listing = match anchor {
-            Some(anchor) => example.excerpt(anchor)?,
-            None => program.clone(),
+        let excerpt = match anchor {
+            Some(anchor) => Some((anchor.to_owned(), example.excerpt(anchor)?)),
+            None => None,
         };
         Ok(Self {
             repeated: earlier.iter().any(|shown| shown == name),
             number: earlier.len() + 1,
-            anchor: anchor.map(str::to_owned),
+            program: example.program(),
             example,
-            listing,
-            program,
+            excerpt,
         })
     }
 
@@ -81,8 +80,9 @@ impl Panel {
     /// The panel as ordinary code fences. Without a recording, what was printed is left out.
     pub fn markdown(&self, site: &Site, recording: Option<&Recording>) -> String {
         let mut text = String::new();
-        if self.anchor.is_some() {
-            text += &fence(self.fence_info(false), &self.listing);
+        if let Some((_, lines)) = &self.excerpt {
+            let excerpt = highlight::dedented(&self.program, lines.clone());
+            text += &fence(self.fence_info(false), &excerpt);
         }
         if self.repeated {
             return text;
@@ -136,16 +136,16 @@ impl Panel {
 
     fn lines(&self) -> String {
         let whole = self.program.lines().count();
-        match self.anchor {
-            Some(_) => format!("{} of {whole} lines", self.listing.lines().count()),
+        match &self.excerpt {
+            Some((_, lines)) => format!("{} of {whole} lines", lines.len()),
             None => markup::count(whole, "line"),
         }
     }
 
     fn listing_html(&self) -> String {
         let id = self.program_id();
-        let (what, button, label, code) = match &self.anchor {
-            Some(anchor) => (
+        let (what, button, label, code) = match &self.excerpt {
+            Some((anchor, _)) => (
                 "Excerpt",
                 copy(&id, "Copy whole file", "Copy whole file"),
                 format!("Excerpt {anchor} of {}", self.example.file_name()),
@@ -163,17 +163,20 @@ impl Panel {
             ),
         };
         let button = if self.repeated { String::new() } else { button };
+        let listing = match &self.excerpt {
+            Some((_, lines)) => highlight::excerpt(self.language(), &self.program, lines.clone()),
+            None => highlight::listing(self.language(), &self.program),
+        };
         format!(
-            r#"<header><b>{what}</b><code>{}</code><span class="of">{}</span>{button}</header><pre class="program" tabindex="0" role="region" aria-label="{}">{code}{}</code></pre>"#,
+            r#"<header><b>{what}</b><code>{}</code><span class="of">{}</span>{button}</header><pre class="program" tabindex="0" role="region" aria-label="{}">{code}{listing}</code></pre>"#,
             markup::path(&self.example.path()),
             self.lines(),
             markup::attribute(&label),
-            highlight::listing(self.language(), &self.listing),
         )
     }
 
     fn whole_file_html(&self) -> String {
-        if self.anchor.is_none() {
+        if self.excerpt.is_none() {
             return String::new();
         }
         let lines = markup::count(self.program.lines().count(), "line");

@@ -4,8 +4,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 
 use super::directive::{self, Directive};
 use crate::{
@@ -42,8 +42,21 @@ struct Start {
 /// What real brokers did, without the cases.
 struct Trace {
     file: String,
-    head: Map<String, Value>,
-    cases: usize,
+    head: Head,
+}
+
+/// The head of a file of traces.
+#[derive(Deserialize)]
+struct Head {
+    model: String,
+    what: String,
+    broker: String,
+    client: String,
+    recorded: String,
+    /// When it is not the number of the cases.
+    count: Option<u64>,
+    #[serde(default)]
+    cases: Vec<IgnoredAny>,
 }
 
 /// Where a broker's emulator differs from what its maker documents.
@@ -66,6 +79,10 @@ pub struct Sim {
     name: String,
     start: String,
     printed: Printed,
+}
+
+/// What a part's model was held against.
+pub struct Proven {
     traces: Vec<Trace>,
     differences: Vec<Difference>,
 }
@@ -92,11 +109,20 @@ impl Sim {
             return Err(format!("{name} has no start `{start}`; known: {known}"));
         }
         Ok(Self {
-            traces: traces(book, &name)?,
-            differences: differences(book)?,
             name,
             start,
             printed,
+        })
+    }
+
+    /// Reads what its model was held against.
+    ///
+    /// # Errors
+    /// A message that names the file that is wrong.
+    pub fn proven(&self, book: &Path) -> Result<Proven, String> {
+        Ok(Proven {
+            traces: traces(book, &self.name)?,
+            differences: differences(book)?,
         })
     }
 
@@ -121,19 +147,19 @@ impl Sim {
     ///
     /// # Errors
     /// What `mark` complains about.
-    pub fn html(&self, page: &Page, mark: Mark<'_>) -> Result<String, String> {
+    pub fn html(&self, page: &Page, proven: &Proven, mark: Mark<'_>) -> Result<String, String> {
         let (start, printed) = (self.start(), &self.printed);
         let folder = format!("{}{FOLDER}", page.to_root());
         let (name, element) = (&self.name, &printed.element);
         let body = with_marks(&start.body, str::to_owned, mark)?;
         let table = self.table_html(mark)?;
         Ok(format!(
-            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}<link rel="modulepreload" href="{folder}/kit.js"><script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
+            r#"<figure class="proof sim wide {system}" aria-label="Try it: {title}"><header><b>{title}</b><span class="of">Try it. What happens is computed by <a href="{folder}/model/{name}.js">this model</a>.</span></header><{element} id="{element}" data-start="{start}">{body}</{element}><header><b>Table</b><span class="of">{caption}; printed by the model</span></header>{table}{proven}<script type="module" src="{folder}/view/{name}.js"></script></figure>"#,
             system = printed.system,
             title = markup::text(&printed.title),
             start = self.start,
             caption = markup::text(&start.caption),
-            proven = self.proven_html(&folder, page),
+            proven = proven.html(&folder, page),
         ))
     }
 
@@ -141,7 +167,7 @@ impl Sim {
     ///
     /// # Errors
     /// What `mark` complains about.
-    pub fn markdown(&self, mark: Mark<'_>) -> Result<String, String> {
+    pub fn markdown(&self, proven: &Proven, mark: Mark<'_>) -> Result<String, String> {
         let start = self.start();
         let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let title = &self.printed.title;
@@ -160,8 +186,8 @@ impl Sim {
                 .map(|cell| with_marks(&shown(cell), escaped, mark));
             text += &row(&cells.collect::<Result<Vec<_>, _>>()?);
         }
-        for trace in &self.traces {
-            text += &format!("\n{}\n", self.proven(trace));
+        for trace in &proven.traces {
+            text += &format!("\n{}\n", proven.line(trace));
         }
         Ok(text)
     }
@@ -198,8 +224,10 @@ impl Sim {
             r#"<div class="table-wrapper"><table class="truth{plain}"><caption class="vh">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#
         ))
     }
+}
 
-    fn proven_html(&self, folder: &str, page: &Page) -> String {
+impl Proven {
+    fn html(&self, folder: &str, page: &Page) -> String {
         let line = |trace: &Trace| {
             let cases = format!(r#"<a href="{folder}/{}">the cases</a>"#, trace.file);
             let differing = match self.differing(trace) {
@@ -209,7 +237,7 @@ impl Sim {
                     page.to_root()
                 ),
             };
-            let text = markup::text(&self.proven(trace));
+            let text = markup::text(&self.line(trace));
             format!(r#"<span class="qed">{text} <span>{cases}{differing}</span></span>"#)
         };
         match self.traces.iter().map(line).collect::<String>() {
@@ -219,16 +247,16 @@ impl Sim {
     }
 
     /// What the model was held against.
-    fn proven(&self, trace: &Trace) -> String {
-        let of = |key: &str| {
-            trace
-                .head
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let count = trace.head.get("count").and_then(Value::as_u64);
-        let count = count.unwrap_or(trace.cases as u64);
+    fn line(&self, trace: &Trace) -> String {
+        let Head {
+            what,
+            broker,
+            client,
+            recorded,
+            ..
+        } = &trace.head;
+        let cases = trace.head.cases.len() as u64;
+        let count = trace.head.count.unwrap_or(cases);
         let differ = match self.differing(trace) {
             0 => "0 differences".to_owned(),
             n => format!(
@@ -240,20 +268,17 @@ impl Sim {
                 }
             ),
         };
-        let emulator = match of("broker").starts_with("LocalStack") {
+        let emulator = match broker.starts_with("LocalStack") {
             true => ", an emulator",
             false => "",
         };
-        let day = of("recorded").parse().ok();
+        let day = recorded.parse().ok();
         let day = day
             .and_then(|day: toml::value::Datetime| day.date)
             .map(markup::date);
         format!(
-            "{} {} {}{emulator}, {}, {}: {differ}.",
+            "{} {what} {broker}{emulator}, {client}, {}: {differ}.",
             thousands(count),
-            of("what"),
-            of("broker"),
-            of("client"),
             day.unwrap_or_default(),
         )
     }
@@ -316,16 +341,12 @@ fn traces(book: &Path, model: &str) -> Result<Vec<Trace>, String> {
             let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
             serde_json::from_str(&text).map_err(|error| error.to_string())
         };
-        let mut head: Map<String, Value> = read()
+        let head: Head = read()
             .map_err(|error: String| format!("{FOLDER}/traces/{name}: {error}; record it anew"))?;
-        let cases = head
-            .remove("cases")
-            .and_then(|cases| Some(cases.as_array()?.len()));
-        if head.get("model").and_then(Value::as_str) == Some(model) {
+        if head.model == model {
             traces.push(Trace {
                 file: format!("traces/{name}"),
                 head,
-                cases: cases.unwrap_or_default(),
             });
         }
     }

@@ -9,14 +9,17 @@ mod sections;
 mod words;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
+    sync::{Arc, LazyLock},
 };
 
 use anyhow::{Context, Result};
 use serde_json::json;
+
+use crate::memo::Memo;
 
 /// The code that reads the index.
 const SCRIPT: &str = include_str!("search.js");
@@ -46,36 +49,67 @@ pub struct Index {
     words: BTreeMap<String, Vec<(usize, u32)>>,
 }
 
-impl Index {
-    /// Adds a rendered page.
+/// The sections of a page as the index takes them.
+pub struct Sections {
+    /// Name, part, address, and id and heading of each section.
+    page: serde_json::Value,
+    words: Arc<Words>,
+}
+
+/// The words of each section of a page, with their weights there.
+type Words = Vec<HashMap<String, u32>>;
+
+/// Id and heading of each section, and the words, of pages by their HTML.
+type Known = Memo<(Vec<(String, String)>, Arc<Words>)>;
+
+static KNOWN: LazyLock<Known> = LazyLock::new(Memo::default);
+
+impl Sections {
+    /// Reads the sections of a rendered page.
     ///
     /// # Errors
     /// The page can't be parsed.
-    pub fn add(&mut self, address: &str, name: &str, part: &str, html: &str) -> Result<()> {
-        let sections = sections::of(html)?;
+    pub fn of(address: &str, name: &str, part: &str, html: &str) -> Result<Self> {
+        let (names, words) = KNOWN.try_get_or(html, || {
+            let sections = sections::of(html)?;
+            let words = sections.iter().enumerate().map(|(number, section)| {
+                let in_heading = if number == 0 { IN_TITLE } else { IN_HEADING };
+                weights(section, in_heading)
+            });
+            let words = Arc::new(words.collect());
+            let names = sections.into_iter().map(|s| (s.id, s.heading)).collect();
+            anyhow::Ok((names, words))
+        })?;
+        Ok(Self {
+            page: json!([name, part, address, names]),
+            words,
+        })
+    }
+}
+
+fn weights(section: &sections::Section, in_heading: u32) -> HashMap<String, u32> {
+    let mut counts: HashMap<String, u32> = HashMap::new();
+    for word in words::of(&section.text) {
+        *counts.entry(word).or_default() += 1;
+    }
+    let weigh = |(word, count)| (word, if count > 2 { SEVERAL } else { 0 });
+    let mut weights: HashMap<_, _> = counts.into_iter().map(weigh).collect();
+    weights.extend(words::of(&section.heading).map(|word| (word, in_heading)));
+    weights
+}
+
+impl Index {
+    /// Adds a page.
+    pub fn add(&mut self, page: Sections) {
         self.starts.push(self.sections);
-        for (number, section) in sections.iter().enumerate() {
-            let mut weights: BTreeMap<String, (u32, u32)> = BTreeMap::new();
-            for word in words::of(&section.text) {
-                weights.entry(word).or_default().0 += 1;
+        self.pages.push(page.page);
+        for words in page.words.iter() {
+            for (word, weight) in words {
+                let places = self.words.entry(word.clone()).or_default();
+                places.push((self.sections, *weight));
             }
-            let weight = if number == 0 { IN_TITLE } else { IN_HEADING };
-            for word in words::of(&section.heading) {
-                weights.entry(word).or_default().1 = weight;
-            }
-            for (word, (count, weight)) in weights {
-                let weight = weight.max(if count > 2 { SEVERAL } else { 0 });
-                let places = self.words.entry(word).or_default();
-                places.push((self.sections + number, weight));
-            }
+            self.sections += 1;
         }
-        self.sections += sections.len();
-        let names = sections
-            .iter()
-            .map(|section| (&section.id, &section.heading));
-        let names: Vec<_> = names.collect();
-        self.pages.push(json!([name, part, address, names]));
-        Ok(())
     }
 
     /// Writes the index below the site's folder.
@@ -180,9 +214,8 @@ mod tests {
         for number in 0..4 {
             let html =
                 format!("<main><h1>Page {number}</h1><p>the</p><h2 id=a>of the x</h2></main>");
-            index
-                .add(&format!("{number}.html"), "Page", "Part", &html)
-                .unwrap();
+            let address = format!("{number}.html");
+            index.add(Sections::of(&address, "Page", "Part", &html).unwrap());
         }
         let words = index.word_pieces().remove(0).1;
         let line = |word: &str| {

@@ -32,6 +32,10 @@ const LONGEST: usize = 40;
 
 /// `QueueDeletedRecently` as three parts, `HTTPError` as two.
 fn camel_parts(run: &str) -> Vec<&str> {
+    // Nearly all words of a text.
+    if !run.chars().skip(1).any(char::is_uppercase) {
+        return vec![run];
+    }
     let mut parts = Vec::new();
     let mut start = 0;
     let letters: Vec<(usize, char)> = run.char_indices().collect();
