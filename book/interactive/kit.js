@@ -130,8 +130,8 @@ export const after = (s, e) => ({ events: [...s.events, e].slice(-60) });
 export const mark = (sentence, id) => {
   const source = globalThis.document?.getElementById("e-" + id);
   if (!source) return `${sentence} {{#ev ${id}}}`;
-  const kind = source.className, word = { run: "run", source: "source" }[kind] ?? "run + source";
-  return [sentence.slice(0, -1), h("span", { class: "nw" }, sentence.slice(-1) + "\u00a0", h("a", { class: "ev " + kind, href: "#e-" + id, "data-n": source.dataset.n, "aria-label": source.textContent }, word))];
+  const kind = source.className, word = { run: "run", source: "source" }[kind] ?? "run + source", n = [...source.parentNode.children].indexOf(source) + 1;
+  return [sentence.slice(0, -1), h("span", { class: "nw" }, sentence.slice(-1) + "\u00a0", h("a", { class: "ev " + kind, href: "#e-" + id, "data-n": n, "aria-label": `Proof ${n}: ${word}` }, word))];
 };
 export const text = (x, y, s, more) => h("text", { x, y, ...more }, s);
 export const drawing = (width, height, scale, title, desc, id, ...kids) => h("svg", { class: "drawing", width: width * scale, height: height * scale, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}-t ${id}-d`, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "font-size": 12 },

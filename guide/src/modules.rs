@@ -1,5 +1,5 @@
-//! The script modules of the interactive parts under names with a hash of their content: a browser may
-//! keep them for ever, and never mixes two versions.
+//! The script of an interactive part: one file, its view with the model and the kit that it imports, under
+//! a name with a hash of its content. A browser may keep it for ever, and never mixes two versions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,21 +14,20 @@ use regex::Regex;
 
 /// Their folder in the site.
 const FOLDER: &str = "interactive/";
-/// What all views share.
-const KIT: &str = "interactive/kit.js";
 
 static IMPORT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"import (\{[^}]*\}) from "\.\./model/[a-z]+\.js";"#).expect("a constant pattern")
+    Regex::new(r#"import (\{[^}]*\}) from "\.\./([a-z/]+\.js)";"#).expect("a constant pattern")
 });
 static EXPORT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)^export ").expect("a constant pattern"));
+static AS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(\w+) as (\w+)").expect("a constant pattern"));
 
 /// Addresses of modules with the addresses that pages load them by.
 pub type Names = BTreeMap<String, String>;
 
-/// Writes the kit and each view of a rendered site once more, under a new name, and adds that to the
-/// files. A view takes its model with it, so that a page asks for two files: the kit, which it may have
-/// kept from another page, and its part.
+/// Writes each view of a rendered site once more, with what it imports and under a new name, and adds
+/// that to the files.
 ///
 /// # Errors
 /// A file cannot be read or written.
@@ -41,22 +40,16 @@ pub fn rename(folder: &Path, files: &mut BTreeSet<String>) -> Result<Names> {
         name.is_some_and(|name| name.ends_with(".js"))
     };
     let views: Vec<String> = files.iter().filter(is_view).cloned().collect();
-    let kit = files.contains(KIT).then(|| KIT.to_owned());
-    for module in kit.into_iter().chain(views) {
-        let mut text = read(folder, &module)?;
-        if let Some(kit) = names.get(KIT) {
-            text = text.replace("\"../kit.js\"", &format!("\"../{}\"", &kit[FOLDER.len()..]));
-        }
-        let model = module.replace("/view/", "/model/");
-        if model != module && files.contains(&model) {
-            text = joined(&text, &read(folder, &model)?)
-                .with_context(|| format!("{module} does not import names from its model"))?;
-        }
-        let renamed = format!("{}-{:08x}.js", module.trim_end_matches(".js"), hash(&text));
+    for view in views {
+        let text = joined(&read(folder, &view)?, |module| {
+            read(folder, &format!("{FOLDER}{module}"))
+        })
+        .with_context(|| format!("cannot join {view} with what it imports"))?;
+        let renamed = format!("{}-{:08x}.js", view.trim_end_matches(".js"), hash(&text));
         let file = folder.join(&renamed);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         files.insert(renamed.clone());
-        names.insert(module, renamed);
+        names.insert(view, renamed);
     }
     Ok(names)
 }
@@ -66,16 +59,19 @@ fn read(folder: &Path, module: &str) -> Result<String> {
     fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// A view with its model in place of the import: in a function, so that no name of the model meets one
-/// of the view.
-fn joined(view: &str, model: &str) -> Option<String> {
-    let import = IMPORT.captures(view)?;
-    let (whole, names) = (import.get(0)?, &import[1]);
-    let model = EXPORT.replace_all(model, "");
-    let (before, after) = (&view[..whole.start()], &view[whole.end()..]);
-    Some(format!(
-        "{before}const {names} = (() => {{\n{model}\nreturn {names};\n}})();{after}"
-    ))
+/// A view with modules in place of their imports: each in a function, so that no name of one meets that
+/// of another.
+fn joined(view: &str, module: impl Fn(&str) -> Result<String>) -> Result<String> {
+    let mut text = view.to_owned();
+    for import in IMPORT.captures_iter(view) {
+        let (whole, names) = (&import[0], &import[1]);
+        let module = module(&import[2])?;
+        let module = EXPORT.replace_all(&module, "");
+        let (given, taken) = (AS.replace_all(names, "$1"), AS.replace_all(names, "$1: $2"));
+        let function = format!("const {taken} = (() => {{\n{module}\nreturn {given};\n}})();");
+        text = text.replacen(whole, &function, 1);
+    }
+    Ok(text)
 }
 
 /// The same for the same text; what it is makes no difference.
@@ -93,7 +89,7 @@ mod tests {
     fn part(kit: &str, model: &str) -> (String, String) {
         let folder = tempfile::tempdir().unwrap();
         let mut files = BTreeSet::new();
-        let view = "import { m } from \"../model/x.js\";\nimport { k } from \"../kit.js\";\nk(m);";
+        let view = "import { m } from \"../model/x.js\";\nimport { k, j as i } from \"../kit.js\";\nk(m, i);";
         for (name, text) in [
             ("interactive/kit.js", kit),
             ("interactive/model/x.js", model),
@@ -106,21 +102,24 @@ mod tests {
             files.insert(name.to_owned());
         }
         let names = rename(folder.path(), &mut files).unwrap();
-        assert_eq!(names.len(), 2);
+        assert_eq!(names.len(), 1);
         let part = names["interactive/view/x.js"].clone();
-        assert!(files.contains(&part) && files.contains(&names[KIT]));
+        assert!(files.contains(&part));
         let text = fs::read_to_string(folder.path().join(&part)).unwrap();
-        let kit = names[KIT].trim_start_matches(FOLDER);
-        assert!(text.contains(&format!("\"../{kit}\"")), "{text}");
         (part, text)
     }
 
     #[test]
-    fn a_part_takes_its_model_with_it_and_a_change_below_changes_its_name() {
-        let (same, text) = part("1", "export const m = 1;");
-        assert!(text.contains("const { m } = (() => {\nconst m = 1;\nreturn { m };\n})();"));
-        assert_eq!(same, part("1", "export const m = 1;").0);
-        assert_ne!(same, part("1", "export const m = 2;").0);
-        assert_ne!(same, part("2", "export const m = 1;").0);
+    fn a_part_takes_with_it_what_it_imports_and_a_change_below_changes_its_name() {
+        let kit = "export const k = 1, j = 2;";
+        let (same, text) = part(kit, "export const m = 1;");
+        assert_eq!(
+            text,
+            "const { m } = (() => {\nconst m = 1;\nreturn { m };\n})();\n\
+             const { k, j: i } = (() => {\nconst k = 1, j = 2;\nreturn { k, j };\n})();\nk(m, i);"
+        );
+        assert_eq!(same, part(kit, "export const m = 1;").0);
+        assert_ne!(same, part(kit, "export const m = 2;").0);
+        assert_ne!(same, part("export const k = 2;", "export const m = 1;").0);
     }
 }

@@ -152,15 +152,6 @@ impl Kind {
         }
     }
 
-    /// How its mark is read out.
-    pub fn spoken(self) -> &'static str {
-        match self {
-            Self::Run => "Proven by a run",
-            Self::Source => "From a source",
-            Self::Both => "Proven by a run + source",
-        }
-    }
-
     /// How it opens an entry of a list of sources.
     pub fn label(self) -> &'static str {
         match self {

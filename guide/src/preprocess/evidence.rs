@@ -32,17 +32,10 @@ pub fn push_mark(text: &mut String, number: usize, claim: &Claim, format: Format
 }
 
 fn mark(number: usize, claim: &Claim) -> String {
-    let kind = claim.kind();
-    let label = format!("{}: {}", kind.spoken(), claim.proof());
-    // A bar would end the cell of a table, a backtick could begin code.
-    let label = markup::attribute(&label)
-        .replace('|', "&#124;")
-        .replace('`', "&#96;");
+    let (class, word) = (claim.kind().class(), claim.kind().word());
+    let id = &claim.id;
     format!(
-        r##"<a class="ev {}" href="#e-{}" data-n="{number}" aria-label="{label}">{}</a>"##,
-        kind.class(),
-        claim.id,
-        kind.word(),
+        r##"<a class="ev {class}" href="#e-{id}" data-n="{number}" aria-label="Proof {number}: {word}">{word}</a>"##
     )
 }
 
@@ -80,13 +73,12 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
         return text;
     }
     text += r#"<ol class="sources">"#;
-    for (index, claim) in claims.iter().enumerate() {
+    for claim in claims {
         let (class, label) = (claim.kind().class(), claim.kind().label());
         let proof = proof_html(site, page, claim);
         text += &format!(
-            r#"<li id="e-{}" class="{class}" data-n="{}"><span class="vh">{label}: </span>{proof}</li>"#,
+            r#"<li id="e-{}" class="{class}"><span class="vh">{label}: </span>{proof}</li>"#,
             claim.id,
-            index + 1,
         );
     }
     text + "</ol>\n"
@@ -94,7 +86,8 @@ pub fn sources(site: &Site, page: &Page, claims: &[&Claim], format: Format) -> S
 
 /// What a claim rests on, as Markdown.
 pub fn proof_markdown(site: &Site, claim: &Claim) -> String {
-    let runs = claim.runs.iter().map(run_markdown);
+    let runs = claim.runs.chunk_by(|one, next| one.name() == next.name());
+    let runs = runs.map(runs_markdown);
     let sources = claim
         .sources
         .iter()
@@ -102,12 +95,18 @@ pub fn proof_markdown(site: &Site, claim: &Claim) -> String {
     runs.chain(sources).collect::<Vec<_>>().join("; ")
 }
 
-fn run_markdown(run: &Run) -> String {
-    let name = markup::code(run.name());
-    match &run.shows {
-        Some(shows) => format!("{name} printed {}", markup::code(shows)),
-        None => format!("test {name}"),
+/// One program, and each line of its output.
+fn runs_markdown(runs: &[Run]) -> String {
+    let name = markup::code(runs[0].name());
+    let shown: Vec<_> = shown(runs).map(markup::code).collect();
+    match shown.as_slice() {
+        [] => format!("test {name}"),
+        shown => format!("{name} printed {}", shown.join(", ")),
     }
+}
+
+fn shown(runs: &[Run]) -> impl Iterator<Item = &str> {
+    runs.iter().filter_map(|run| run.shows.as_deref())
 }
 
 fn source_markdown(site: &Site, source: &Source) -> String {
@@ -137,12 +136,15 @@ fn publisher(source: &Source) -> String {
 
 /// What a claim rests on, as HTML.
 pub fn proof_html(site: &Site, page: &Page, claim: &Claim) -> String {
-    let runs = claim.runs.iter().map(|run| run_html(site, page, run));
+    let runs = claim.runs.chunk_by(|one, next| one.name() == next.name());
+    let runs = runs.map(|runs| runs_html(site, page, runs));
     let sources = claim.sources.iter().map(|source| source_html(site, source));
     runs.chain(sources).collect::<Vec<_>>().join("; ")
 }
 
-fn run_html(site: &Site, page: &Page, run: &Run) -> String {
+/// One program, and each line of its output.
+fn runs_html(site: &Site, page: &Page, runs: &[Run]) -> String {
+    let run = &runs[0];
     let name = run.name();
     let code = format!("<code>{}</code>", markup::text(name));
     let shown_on = run
@@ -159,9 +161,10 @@ fn run_html(site: &Site, page: &Page, run: &Run) -> String {
         None if run.test.is_some() => format!("test {code}"),
         None => code,
     };
-    match &run.shows {
-        Some(shows) => format!("{code}: <samp>{}</samp>", markup::text(shows)),
-        None => code,
+    let shown = shown(runs).map(|line| format!("<samp>{}</samp>", markup::text(line)));
+    match shown.collect::<Vec<_>>().as_slice() {
+        [] => code,
+        shown => format!("{code}: {}", shown.join(", ")),
     }
 }
 
@@ -202,12 +205,12 @@ mod tests {
 
     fn marked(before: &str) -> String {
         let mut text = before.to_owned();
-        push_mark(&mut text, 1, &claim("a | `b`"), Format::Html);
+        push_mark(&mut text, 1, &claim("a"), Format::Html);
         text
     }
 
-    const MARK: &str = "<a class=\"ev run\" href=\"#e-x\" data-n=\"1\" aria-label=\"Proven by a run: \
-                        kafka_x: a &#124; &#96;b&#96;\">run</a>";
+    const MARK: &str =
+        "<a class=\"ev run\" href=\"#e-x\" data-n=\"1\" aria-label=\"Proof 1: run\">run</a>";
 
     #[test]
     fn a_mark_holds_on_to_the_full_stop() {
