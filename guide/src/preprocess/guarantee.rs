@@ -21,7 +21,7 @@ pub fn table(site: &Site, page: &Page, names: &str, format: Format) -> Result<St
     let guarantees = load(site, names)?;
     let is_one = guarantees.len() == 1;
     let first = if is_one { "Setting" } else { "What breaks" };
-    let columns = "Sent | Confirmed | Received | Lost | Repeated | Reordered | Longest stall";
+    let columns = "Lost | Repeated | Reordered | Longest stall | Sent | Confirmed | Received";
     let numbers = "|--:".repeat(7);
     let mut text = format!("| {first} | {columns} |\n|---{numbers}|\n");
     for (name, guarantee) in &guarantees {
@@ -50,15 +50,23 @@ fn row(label: &str, case: &Case) -> String {
     let stalls = stalls.collect::<Option<Vec<_>>>();
     let cells = [
         label.to_owned(),
+        harm(count(|run| run.lost)),
+        harm(count(|run| run.repeated)),
+        harm(count(|run| run.reordered)),
+        stalls.map_or_else(|| "–".to_owned(), seconds),
         count(|run| run.sent),
         count(|run| run.confirmed),
         count(|run| run.received),
-        count(|run| run.lost),
-        count(|run| run.repeated),
-        count(|run| run.reordered),
-        stalls.map_or_else(|| "–".to_owned(), seconds),
     ];
     format!("| {} |\n", cells.join(" | "))
+}
+
+/// A count that should be 0, and stands out when it is not.
+fn harm(count: String) -> String {
+    match count.as_str() {
+        "0" => count,
+        _ => format!("**{count}**"),
+    }
 }
 
 /// `12,345`
