@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -70,7 +71,7 @@ async fn every_page_holds_in_both_schemes_and_widths() -> Result<()> {
     }
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     costs.sort();
-    let (median, _) = costs[costs.len() / 2];
+    let median = median(&costs)?;
     let (heaviest, address) = costs[costs.len() - 1];
     println!(
         "{} pages, {} walked: {:.1} kB median, {:.1} kB heaviest ({address})",
@@ -79,12 +80,18 @@ async fn every_page_holds_in_both_schemes_and_widths() -> Result<()> {
         median.bytes as f64 / 1e3,
         heaviest.bytes as f64 / 1e3,
     );
+    Ok(())
+}
+
+/// The cost in the middle of sorted ones.
+fn median(costs: &[(Cost, &str)]) -> Result<Cost> {
+    let (median, _) = costs[costs.len() / 2];
     ensure!(
         median.bytes <= MEDIAN,
         "the median page has {} bytes, more than {MEDIAN}",
         median.bytes
     );
-    Ok(())
+    Ok(median)
 }
 
 /// The pages of the site, by address.
@@ -243,6 +250,11 @@ async fn look(
     tab.open_blank().await?;
     tab.log().await?;
     tab.open(&page.address).await?;
+    inspect(tab, axe, host).await
+}
+
+/// The requests of the page that is open, without that for the icon, and what is wrong with it.
+async fn inspect(tab: &Tab, axe: &Axe, host: &str) -> Result<(Vec<Request>, Vec<String>)> {
     let widths = tab.run(WIDTHS).await?;
     let mut faults = axe.violations(tab).await?;
     let log = tab.log().await?;
@@ -258,4 +270,69 @@ async fn look(
     let mut requests = log.requests;
     requests.retain(|request| !request.address.rsplit('/').next().is_some_and(is_icon));
     Ok((requests, faults))
+}
+
+/// A page with one fault of each kind, and a page without our policy that asks another host.
+#[tokio::test]
+async fn each_kind_of_fault_is_found() -> Result<()> {
+    const FAULTS: &str = "
+const wide = document.createElement('div');
+wide.textContent = 'x'.repeat(500);
+document.querySelector('main').append(wide);
+wide.style.overflowWrap = 'normal';
+wide.insertAdjacentHTML('afterend', '<img src=\"https://127.0.0.1:1/x.png\">');
+document.querySelector('main p').innerHTML = '<a href=\"#x\"></a>';
+console.warn('look here');
+";
+    let (axe, host) = (Axe::get()?, site()?.address());
+    let browser = Browser::start()?;
+    let tab = browser.tab(&host, LIGHT_WIDE).await?;
+    tab.open("start/proofs.html").await?;
+    tab.run(FAULTS).await?;
+    let (_, faults) = inspect(&tab, &axe, &host).await?;
+    for kind in [
+        "link-name",
+        "image-alt",
+        "px wide where",
+        "look here",
+        "Content Security Policy",
+    ] {
+        ensure!(
+            faults.iter().any(|fault| fault.contains(kind)),
+            "{kind} is not found: {faults:#?}"
+        );
+    }
+    tab.open_blank().await?;
+    let elsewhere = format!("http://{}/x.png", closed_address()?);
+    tab.run(&format!(
+        "document.body.innerHTML = '<img alt=\"\" src=\"{elsewhere}\">'"
+    ))
+    .await?;
+    tab.wait_until("return document.images[0].complete").await?;
+    let log = tab.log().await?;
+    ensure!(log.foreign(&host) == [elsewhere.as_str()], "{log:?}");
+    tab.close().await
+}
+
+/// An address of this machine where nothing listens.
+fn closed_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+#[test]
+fn what_is_over_the_budget_is_named() {
+    let page = Page {
+        address: "a.html".to_owned(),
+        hash: 0,
+    };
+    let request = |bytes| Request {
+        address: "http://x/a.html".to_owned(),
+        bytes,
+    };
+    let over = |bytes, requests, own| over_budget(&page, Cost { bytes, requests }, &[request(own)]);
+    assert!(over(HEAVIEST, REQUESTS, FIRST_FLIGHT).is_empty());
+    assert_eq!(over(HEAVIEST + 1, REQUESTS + 1, FIRST_FLIGHT + 1).len(), 3);
+    let cost = |bytes| (Cost { bytes, requests: 1 }, "a.html");
+    assert!(median(&[cost(1), cost(MEDIAN), cost(HEAVIEST)]).is_ok());
+    assert!(median(&[cost(1), cost(MEDIAN + 1), cost(HEAVIEST)]).is_err());
 }

@@ -39,6 +39,8 @@ fn a_panel_shows_the_experiment_and_what_it_printed() {
 #[test]
 fn a_table_has_a_row_for_each_case_and_a_number_for_each_run_that_differs() {
     let page = page_with("{{#guarantee kafka_pause}}", "").unwrap();
+    assert!(page.contains("<strong>2\u{a0}/\u{a0}3</strong>"));
+    let page = page.replace("<strong>", "").replace("</strong>", "");
     let rows: Vec<_> = page.split("<tr>").skip(1).collect();
     let cells = |row: &str| -> Vec<String> {
         let cells = row
@@ -52,16 +54,16 @@ fn a_table_has_a_row_for_each_case_and_a_number_for_each_run_that_differs() {
         .collect();
     let expected = [
         "acks=all",
-        "100",
-        "100",
-        "100",
         "0",
         "2\u{a0}/\u{a0}3",
         "0",
         "5.0\u{a0}/\u{a0}5.5\u{a0}s",
+        "100",
+        "100",
+        "100",
     ];
     assert_eq!(rows[0][..8], expected);
-    assert_eq!(rows[1][..3], ["acks=0", "9", "0"]);
+    assert_eq!(rows[1][4..7], ["–", "9", "0"]);
 }
 
 #[test]
