@@ -75,7 +75,7 @@ export function body(s, set, el) {
       h("div", { class: "js" }, field("Queue", b.queue, (queue) => edit(i, { queue: free(queue) }), { maxlength: 40 }),
         s.type === "fanout" ? null : field(what === "args" ? "Arguments" : "Binding key", b[what], (v) => edit(i, { [what]: free(v) }), { maxlength: 255, "aria-invalid": refused(s.type, b) ? "true" : false }),
         button("Remove", () => set({ bindings: s.bindings.filter((_, j) => j !== i) }), { "aria-label": `Remove binding ${i + 1}, ${b.queue}` })),
-      h("p", null, h("b", null, r.why[i].match ? "gets it" : r.why[i].refused ? "refused" : "no"), s.type === "topic" && r.why[i].steps && aligned(r.why[i]), h("span", { class: s.type === "topic" && r.why[i].match && "vh" }, h("span", { class: "nojs" }, `${b.queue}, ${b[what] || "(empty)"}: `), r.why[i].why.replace(/^refused: /, "")))))),
+      h("p", null, h("b", null, r.why[i].match ? "gets it" : r.why[i].refused ? "refused" : "no"), " ", s.type === "topic" && r.why[i].steps && aligned(r.why[i]), h("span", { class: s.type === "topic" && r.why[i].match && "vh" }, h("span", { class: "nojs" }, `${b.queue}, ${b[what] || "(empty)"}: `), r.why[i].why.replace(/^refused: /, "")))))),
     h("p", { class: "does js" }, button("Add a binding", () => set({ bindings: [...s.bindings, { queue: "queue-" + (s.bindings.length + 1), key: s.key, args: s.headers }] }), { disabled: s.bindings.length > 5, "data-home": true })),
   ];
 }

@@ -47,10 +47,10 @@ function picture(s, r) {
 }
 
 const list = (r) => h("ul", { class: "rules" }, r.keys.map((k) => h("li", { class: k.match ? "hit" : "miss" },
-  h("p", null, h("b", null, k.match ? "yes" : "no"), h("code", null, k.key), k.any ? h("span", null, k.match ? "one branch is enough" : "no branch is met")
+  h("p", null, h("b", null, k.match ? "yes" : "no"), " ", h("code", null, k.key), " ", k.any ? h("span", null, k.match ? "one branch is enough" : "no branch is met")
     : h("span", null, k.found.length ? "is " + k.found.map((v) => JSON.stringify(v)).join(", ") : "is absent")),
   k.any ? h("ol", null, k.any.map((b) => h("li", null, list(b))))
-    : h("ul", null, k.rules.map((x) => h("li", { class: x.match ? "hit" : "miss" }, h("b", null, x.match ? "yes" : "no"), h("span", null, x.words)))))));
+    : h("ul", null, k.rules.map((x) => h("li", { class: x.match ? "hit" : "miss" }, h("b", null, x.match ? "yes" : "no"), " ", h("span", null, x.words)))))));
 
 export function body(s, set, el) {
   const r = run(s), area = (label, name, rows) => h("label", null, h("span", null, label), h("textarea", { rows, spellcheck: "false", autocapitalize: "off", value: s[name], oninput: (e) => { const was = run(s).match; set({ [name]: cut(e.target.value) }); if (run(el.state).match && !was) el.play(); } }));

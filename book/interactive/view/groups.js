@@ -45,7 +45,7 @@ export function body(s, set, el) {
   return [
     tries(element, el.links, print(s)),
     h("div", { class: "sim-two" }, shown(picture(s, g), said(s),
-      h("ul", { class: "members" }, members.map((m) => h("li", null, h("b", null, m), h("span", null, g.dead.includes(m) ? `killed; holds ${g.owned[m].join(", ") || "nothing"}` : g.waits && s.assignor === "range" ? "has stopped: a rebalance is under way" : g.owned[m].length ? "reads " + g.owned[m].join(", ") : "waits: no partition is left"),
+      h("ul", { class: "members" }, members.map((m) => h("li", null, h("b", null, m), " ", h("span", null, g.dead.includes(m) ? `killed; holds ${g.owned[m].join(", ") || "nothing"}` : g.waits && s.assignor === "range" ? "has stopped: a rebalance is under way" : g.owned[m].length ? "reads " + g.owned[m].join(", ") : "waits: no partition is left"),
         h("span", { class: "js" }, button("Leave", () => go("-" + m), { "aria-label": `Leave: ${m}`, disabled: g.waits || g.dead.includes(m) }), button("Kill", () => go("!" + m), { "aria-label": `Kill ${m}`, disabled: g.waits || g.dead.includes(m) }))))),
       h("p", { class: "js" }, button(free ? `Add member ${free}` : "The group is full", () => go("+" + free), { disabled: !free, "data-home": true }))),
       h("div", { class: "sim-ask js" },

@@ -22,7 +22,14 @@ const VOID: [&str; 5] = ["br", "col", "hr", "img", "wbr"];
 const LEFT_OUT: [&str; 7] = [
     "button", "dialog", "fieldset", "iframe", "input", "script", "template",
 ];
-const LEFT_OUT_CLASSES: [&str; 4] = ["admonition-anchor-link", "js", "onpage", "tablist"];
+const LEFT_OUT_CLASSES: [&str; 5] = [
+    "admonition-anchor-link",
+    "js",
+    "onpage",
+    "tablist",
+    // What a part offers to try needs its script.
+    "tries",
+];
 const IDS: [&str; 6] = [
     "id",
     "aria-controls",
@@ -99,6 +106,8 @@ fn is_left_out(element: &Element, naming: &Naming<'_>) -> bool {
     let name = element.name();
     let mut classes = element.classes();
     LEFT_OUT.contains(&name)
+        // It is said in words beside it.
+        || name != "svg" && element.attr("aria-hidden") == Some("true")
         || name == "details" && !naming.folded
         || classes.any(|class| LEFT_OUT_CLASSES.contains(&class))
 }
@@ -200,7 +209,7 @@ mod tests {
         let page = "<body><nav>n</nav><main><h2 id=a>A &amp; b</h2><a href='../x.html'>x</a><br>\
                     <a href='#a'>a</a><button>Copy</button><details><summary>s</summary></details>\
                     <svg viewBox='0 0 1 1' fill='var(--sqs,#1c6b4a)' marker-end='url(#m)'><path d='M0'/></svg>\
-                    <my-thing>t</my-thing></main>";
+                    <my-thing>t<span aria-hidden=true>u</span><nav class=tries>v</nav></my-thing></main>";
         let naming = Naming {
             id: "p1-",
             link: &|link| Some(link.replace(".html", ".xhtml")),
