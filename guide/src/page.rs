@@ -40,8 +40,29 @@ pub struct Outline {
     pub sections: Vec<(String, String)>,
     /// For each table and listing the heading that it stands under.
     pub places: Vec<String>,
+    /// The columns of each table that Markdown made.
+    pub tables: Vec<Vec<Column>>,
     /// Whether it only leads to another page.
     pub is_redirect: bool,
+}
+
+/// A column of a table.
+#[derive(Debug, Default, Clone)]
+pub struct Column {
+    /// Its head, as HTML without tags.
+    pub head: String,
+    /// Whether it holds numbers.
+    pub is_right: bool,
+}
+
+/// How a table is shown on a phone, where its columns would not fit side by side.
+fn narrow_class(columns: &[Column]) -> Option<&'static str> {
+    let numbers = columns.iter().filter(|column| column.is_right).count();
+    match (columns.len(), numbers) {
+        (3.., 0) => Some("rows"),
+        (8, 7) => Some("counts"),
+        _ => None,
+    }
 }
 
 /// Where a page stands in the site.
@@ -66,6 +87,12 @@ pub struct Place<'a> {
 
 /// Tables and listings that scroll sideways.
 const SCROLLING: &str = "main .table-wrapper, main pre:not([tabindex])";
+
+/// Tables that Markdown made, and their heads: those of an interactive part have classes or scopes.
+const TABLE: &str = "main .table-wrapper > table:not([class])";
+const HEAD: &str = "main .table-wrapper > table:not([class]) thead th:not([scope])";
+const ROW: &str = "main .table-wrapper > table:not([class]) tbody tr";
+const CELL: &str = "main .table-wrapper > table:not([class]) tbody td";
 
 /// Attributes of drawings that may hold `url(…)`.
 const STYLING: [&str; 11] = [
@@ -152,6 +179,29 @@ fn read_outline(html: &str) -> Result<Outline> {
             }
             Ok(())
         }),
+        element!(TABLE, |_| {
+            outline.borrow_mut().tables.push(Vec::new());
+            Ok(())
+        }),
+        element!(HEAD, |cell| {
+            let style = cell.get_attribute("style").unwrap_or_default();
+            let column = Column {
+                is_right: style.contains("right"),
+                ..Column::default()
+            };
+            if let Some(table) = outline.borrow_mut().tables.last_mut() {
+                table.push(column);
+            }
+            Ok(())
+        }),
+        text!(HEAD, |chunk| {
+            let mut outline = outline.borrow_mut();
+            let column = outline.tables.last_mut().and_then(|table| table.last_mut());
+            if let Some(column) = column {
+                column.head.push_str(chunk.as_str());
+            }
+            Ok(())
+        }),
         element!(SCROLLING, |_| {
             outline.borrow_mut().places.push(heading.borrow().clone());
             Ok(())
@@ -215,6 +265,10 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
     let facts = place.facts;
     let to_root = "../".repeat(place.address.matches('/').count());
     let mut labels = unique(&outline.places).into_iter();
+    let mut tables = outline.tables.iter();
+    // The table that is written, and the cell of its row.
+    let columns: RefCell<&[Column]> = RefCell::new(&[]);
+    let column = RefCell::new(0);
     let handlers = vec![
         element!("html", |html| {
             if let Some(live) = place.live {
@@ -279,6 +333,28 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             scrolling.set_attribute("tabindex", "0")?;
             scrolling.set_attribute("role", "region")?;
             scrolling.set_attribute("aria-label", label)?;
+            Ok(())
+        }),
+        element!(TABLE, |table| {
+            let of_table = tables.next().map_or(&[][..], Vec::as_slice);
+            let class = narrow_class(of_table);
+            if let Some(class) = class {
+                table.set_attribute("class", class)?;
+            }
+            columns.replace(if class == Some("rows") { of_table } else { &[] });
+            Ok(())
+        }),
+        element!(ROW, |_| {
+            column.replace(0);
+            Ok(())
+        }),
+        element!(CELL, |cell| {
+            let number = column.replace_with(|number| *number + 1);
+            if number > 0
+                && let Some(column) = columns.borrow().get(number)
+            {
+                cell.set_attribute("data-s", &column.head)?;
+            }
             Ok(())
         }),
         element!("main script[src], main link[href]", |module| {

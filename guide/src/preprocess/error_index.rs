@@ -51,7 +51,7 @@ fn line(page: &Page, other: &Page, system: System, entry: &Entry) -> (String, St
     let letters = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     (
         format!("{} {title}", letters.to_lowercase()),
-        format!("- [{code}]({address}) {title}: {section}\n"),
+        format!("- [{code}]({address}) <small>{title}: {section}</small>\n"),
     )
 }
 

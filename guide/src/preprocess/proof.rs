@@ -203,7 +203,7 @@ impl Panel {
                 &format!("Copy the {} command", what.to_lowercase()),
                 "Copy",
             );
-            let command = markup::text(command);
+            let command = unbroken(command);
             format!(
                 r#"<header><b>{what}</b><code class="cmd" id="{id}">{command}</code>{button}</header>"#
             )
@@ -225,6 +225,18 @@ impl Panel {
     fn program_id(&self) -> String {
         format!("p{}", self.number)
     }
+}
+
+/// A command whose options and versions do not break at a line's end.
+fn unbroken(command: &str) -> String {
+    let words = command.split(' ').map(|word| {
+        let text = markup::text(word);
+        match word.contains("--") || word.contains('@') {
+            true => format!(r#"<span class="nw">{text}</span>"#),
+            false => text,
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn copy(id: &str, label: &str, text: &str) -> String {

@@ -229,7 +229,7 @@ impl Sim {
 impl Proven {
     fn html(&self, folder: &str, page: &Page) -> String {
         let line = |trace: &Trace| {
-            let cases = format!(r#"<a href="{folder}/{}">the cases</a>"#, trace.file);
+            let cases = format!(r#"<a href="{folder}/{}">Its cases</a>"#, trace.file);
             let differing = match self.differing(trace) {
                 0 => String::new(),
                 _ => format!(

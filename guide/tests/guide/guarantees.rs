@@ -27,7 +27,7 @@ fn a_panel_shows_the_experiment_and_what_it_printed() {
     for part in [
         "id=\"proof-kafka_pause\"",
         "<code>tests/<wbr>src/<wbr>guarantees/<wbr>kafka_pause.rs</code>",
-        "cargo run --bin guarantees kafka_pause",
+        "cargo run <span class=\"nw\">--bin</span> guarantees kafka_pause",
         "no record is lost</samp>",
         "Recorded 25 November 2026, Apache Kafka 4.4.0, rdkafka 0.39.0. Line 1 differs from run to run.",
     ] {

@@ -68,9 +68,10 @@ fn a_panel_holds_excerpt_whole_file_commands_output_and_record() {
     );
     assert!(!panel.contains("ANCHOR"));
     assert!(panel.contains(
-        "<code class=\"cmd\" id=\"p1a\">cargo add anyhow@1.0.105 &amp;&amp; cargo add tokio@1.54.1 --features full</code>"
+        "<code class=\"cmd\" id=\"p1a\">cargo add <span class=\"nw\">anyhow@1.0.105</span> &amp;&amp; cargo add \
+         <span class=\"nw\">tokio@1.54.1</span> <span class=\"nw\">--features</span> full</code>"
     ));
-    assert!(panel.contains("<code class=\"cmd\" id=\"p1c\">cargo run --example kafka_one</code>"));
+    assert!(panel.contains("<code class=\"cmd\" id=\"p1c\">cargo run <span class=\"nw\">--example</span> kafka_one</code>"));
     assert!(panel.contains(
         "<samp>arrived &lt;script&gt;alert(1)&lt;/script&gt;\n\ndone {{#include nothing}}</samp>"
     ));
@@ -139,7 +140,7 @@ fn a_test_is_shown_with_its_command_and_compiled_by_cargo_alone() {
     let page = book.read("target/site/index.html");
     let panel = between(&page, "<figure class=\"proof", "</figure>");
     assert!(panel.contains("<header><b>Test</b>"), "{panel}");
-    assert!(panel.contains("cargo test --test kafka_mock</code>"));
+    assert!(panel.contains("cargo test <span class=\"nw\">--test</span> kafka_mock</code>"));
     assert!(panel.contains("<samp>test it_sends ... ok</samp>"));
     assert!(panel.contains("Recorded 25 November 2026, no broker, rdkafka 0.39.0."));
     let markdown = expanded_markdown(book.root()).unwrap();
@@ -693,7 +694,7 @@ fn error_texts_of_all_systems_are_in_one_index() {
     let html = book.read("target/site/all/errors.html");
     let list = between(&html, "</header>\n<ul>", "</ul>").replace('\n', "");
     let entry = |page: &str, text: &str, rest: &str| {
-        format!("<li><a href=\"../{page}\"><code>{text}</code></a> {rest}</li>")
+        format!("<li><a href=\"../{page}\"><code>{text}</code></a> <small>{rest}</small></li>")
     };
     assert_eq!(
         list,
@@ -718,4 +719,24 @@ fn error_texts_of_all_systems_are_in_one_index() {
         twin.contains("- [`A`](../kafka/errors.md#b-or-a) Kafka: It fails\n"),
         "{twin}"
     );
+}
+
+#[test]
+fn a_table_says_how_it_is_shown_on_a_phone() {
+    let book = Book::new();
+    let numbers = format!(
+        "| a |{}\n|---|{}\n| x |{}\n",
+        " n |".repeat(7),
+        "--:|".repeat(7),
+        " 1 |".repeat(7)
+    );
+    let table = "| In | It `is` | There |\n|---|---|---|\n| a | b | c |\n";
+    let pair = "| a | b |\n|---|---|\n| c | d |\n";
+    book.append("book/index.md", &format!("\n{table}\n{numbers}\n{pair}"));
+    build(book.root()).unwrap();
+    let page = book.read("target/site/index.html").replace('\n', "");
+    assert!(page.contains("<table class=\"rows\">"), "{page}");
+    assert!(page.contains("<td>a</td><td data-s=\"It is\">b</td><td data-s=\"There\">c</td>"));
+    assert!(page.contains("<table class=\"counts\">"));
+    assert!(page.contains("<td>c</td><td>d</td>"));
 }
