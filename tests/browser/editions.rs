@@ -4,7 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use guide::build::{Options, build_with};
-use tests::browser::Browser;
+use serde_json::json;
+use tests::browser::{Browser, LIGHT_WIDE, site};
 
 /// The guide's own small book, with the theme and settings of the real one.
 fn small_book(folder: &Path) -> Result<()> {
@@ -89,4 +90,25 @@ fn all_editions_are_made_and_kept() -> Result<()> {
     build_with(folder.path(), &options)?;
     ensure!(before == days(&kept)?, "the cards were made again");
     Ok(())
+}
+
+/// The PDF has all pages in one: what a cheat sheet leaves out to fit on its page, the others keep.
+#[tokio::test]
+async fn a_cheat_sheet_hides_only_what_is_its_own() -> Result<()> {
+    const SHOWN: &str = "
+const main = document.querySelector('main'), sheet = document.createElement('article');
+sheet.append(...main.children);
+const page = document.createElement('article');
+page.innerHTML = '<p class=lead>a<ol class=sources><li>b</ol>';
+main.append(sheet, page);
+return ['.lead', '.sources'].map((part) => [sheet, page].map((of) => of.querySelector(part).checkVisibility()));
+";
+    let browser = Browser::start()?;
+    let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
+    tab.open("reference/cheat-sheet-kafka.html").await?;
+    tab.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" }))
+        .await?;
+    let shown = tab.run(SHOWN).await?;
+    ensure!(shown == json!([[false, true], [false, true]]), "{shown}");
+    tab.close().await
 }
