@@ -9,7 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use regex::Regex;
 
 /// Their folder in the site.
@@ -71,6 +71,8 @@ fn joined(view: &str, module: impl Fn(&str) -> Result<String>) -> Result<String>
         let function = format!("const {taken} = (() => {{\n{module}\nreturn {given};\n}})();");
         text = text.replacen(whole, &function, 1);
     }
+    let left = text.lines().find(|line| line.starts_with("import "));
+    ensure!(left.is_none(), "it keeps {}", left.unwrap_or_default());
     Ok(text)
 }
 
@@ -107,6 +109,13 @@ mod tests {
         assert!(files.contains(&part));
         let text = fs::read_to_string(folder.path().join(&part)).unwrap();
         (part, text)
+    }
+
+    #[test]
+    fn an_import_that_cannot_be_joined_is_named() {
+        let view = "import kit from \"../kit.js\";\nkit();";
+        let error = joined(view, |_| Ok(String::new())).unwrap_err();
+        assert_eq!(error.to_string(), "it keeps import kit from \"../kit.js\";");
     }
 
     #[test]
