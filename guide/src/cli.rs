@@ -14,7 +14,7 @@ use mdbook_preprocessor::Preprocessor;
 use crate::{
     build::{self, Options},
     errors::Problems,
-    ledger::FRESH_DAYS,
+    ledger::{FRESH_DAYS, judged},
     preprocess::Guide,
     serve, stale,
 };
@@ -58,6 +58,14 @@ enum Command {
         /// The day that counts as today, such as 2026-11-25.
         #[arg(long)]
         as_of: Option<Date>,
+    },
+    /// Lists the claims that nobody has held against their proof as both are now.
+    Unjudged,
+    /// Notes that claims were held against their proofs today, each by its id.
+    Judge {
+        /// The ids of the claims.
+        #[arg(required = true)]
+        ids: Vec<String>,
     },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
@@ -116,6 +124,17 @@ fn execute(cli: &Cli) -> Result<()> {
             let site = build::survey(&root(cli)?, as_of.unwrap_or_else(build::today))?;
             stale::lines(&site, *days).iter().for_each(|line| say(line));
             Ok(())
+        }
+        Some(Command::Unjudged) => {
+            let site = build::survey(&root(cli)?, build::today())?;
+            let lines = judged::lines(&site.ledger, &site.runs);
+            lines.iter().for_each(|line| say(line));
+            Ok(())
+        }
+        Some(Command::Judge { ids }) => {
+            let (root, today) = (root(cli)?, build::today());
+            let site = build::survey(&root, today)?;
+            judged::mark(&root, &site.ledger, &site.runs, ids, &today.to_string())
         }
         Some(Command::Preprocess { question: None }) => preprocess(),
         Some(Command::Preprocess {
