@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
-use axum::{Router, extract::State, http::StatusCode, routing::post};
+use axum::{Router, extract::State, http::StatusCode, http::Uri, routing::post};
 use serde::Deserialize;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
@@ -42,11 +42,13 @@ async fn take(State(posts): State<mpsc::Sender<Posted>>, body: String) -> Status
     }
 }
 
-/// Whether the certificate that a post names is one of SNS in the topic's region. Only then is its
-/// signature worth checking; an emulator's never is.
-fn names_certificate_of_sns(posted: &Posted) -> bool {
-    let region = posted.topic_arn.split(':').nth(3).unwrap_or_default();
-    posted.signing_cert_url.starts_with(&format!("https://sns.{region}.amazonaws.com/"))
+/// Whether the certificate that a post names is one of SNS in our region, not in one that the post
+/// names. Only then is its signature worth checking; an emulator's never is.
+fn names_certificate_of_sns(posted: &Posted, region: &str) -> bool {
+    let Ok(url) = posted.signing_cert_url.parse::<Uri>() else { return false };
+    let host = format!("sns.{region}.amazonaws.com");
+    let is_host = url.authority().is_some_and(|authority| *authority == host); // no port, no user
+    url.scheme_str() == Some("https") && is_host && url.path().ends_with(".pem")
 }
 // ANCHOR_END: endpoint
 
@@ -59,6 +61,7 @@ async fn main() -> Result<()> {
 
     clean_up(&sns, &aws).await?; // left by a run that was cut off
     let topic = sns.create_topic().name(TOPIC).send().await?.topic_arn.context("no ARN")?;
+    let region = aws.region().context("no region")?.as_ref();
     // ANCHOR: confirm
     let listener = TcpListener::bind("127.0.0.1:0").await?; // not to be reached from a container, or from AWS
     let endpoint = format!("http://{}/events", listener.local_addr()?);
@@ -80,7 +83,7 @@ async fn main() -> Result<()> {
     ensure!(event.topic_arn == topic, "for a topic that is not ours: {}", event.topic_arn);
     println!("posted: {}: {}", event.kind, event.message);
     println!("  signature version: {}", event.signature_version);
-    println!("  names a certificate of SNS: {}", names_certificate_of_sns(&event));
+    println!("  names a certificate of SNS: {}", names_certificate_of_sns(&event, region));
     // ANCHOR_END: confirm
     clean_up(&sns, &aws).await
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sqs::{
     Client, config,
-    error::SdkError,
+    error::{DisplayErrorContext, SdkError},
     types::{QueueAttributeName as Attribute, SendMessageBatchRequestEntry as Entry},
 };
 use tokio::time::{Instant, sleep};
@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
 
 // ANCHOR: batch
 /// Sends up to ten messages in one request, and what failed by a fault of SQS again. Gives back what
-/// was not sent, with the reason.
+/// was not sent, or perhaps was, with the reason.
 async fn send(sqs: &Client, queue: &str, bodies: &[&str]) -> Result<Vec<(String, String)>> {
     let mut left: Vec<usize> = (0..bodies.len()).collect();
     let mut refused = Vec::new();
@@ -54,7 +54,9 @@ async fn send(sqs: &Client, queue: &str, bodies: &[&str]) -> Result<Vec<(String,
         let answer = match batch.send().await {
             Ok(answer) => answer, // even if every entry failed
             Err(error) => {
-                let why = error.to_string();
+                // Refused by SQS: none was sent. Otherwise the answer may have been lost.
+                let sent = if error.as_service_error().is_some() { "no" } else { "perhaps" };
+                let why = format!("sent: {sent}: {}", DisplayErrorContext(&error));
                 refused.extend(left.iter().map(|index| (bodies[*index].to_owned(), why.clone())));
                 break;
             }

@@ -11,12 +11,18 @@ use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sqs::{
     Client, config,
     error::{ProvideErrorMetadata, SdkError},
+    operation::{
+        receive_message::ReceiveMessageOutput,
+        send_message_batch::builders::SendMessageBatchFluentBuilder as Batch,
+    },
     types::{QueueAttributeName as Attribute, SendMessageBatchRequestEntry as Entry},
 };
 use tokio::time::{Instant, sleep};
 
 const QUEUE: &str = "sqs-errors-orders";
 const FIFO: &str = "sqs-errors-orders.fifo";
+const SHORT: &str = "sqs-errors-short";
+const LOST: &str = "sqs-errors-lost";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -42,11 +48,14 @@ async fn main() -> Result<()> {
     let delete = sqs.delete_message().queue_url(&queue);
     report("delete with a wrong handle", delete.receipt_handle("wrong").send().await);
     send().send().await?;
-    let received = poll().wait_time_seconds(20).send().await?;
-    let receipt = received.messages().first().and_then(|message| message.receipt_handle());
-    let receipt = receipt.context("no message within 20 s")?;
-    let hide = sqs.change_message_visibility().queue_url(&queue).receipt_handle(receipt);
-    report("hide for 12 h and 1 s", hide.visibility_timeout(43_201).send().await);
+    let hidden = receipt(poll().wait_time_seconds(20).send().await?)?;
+    let hide = || sqs.change_message_visibility().queue_url(&queue);
+    let too_long = hide().receipt_handle(hidden).visibility_timeout(43_201);
+    report("hide for 12 h and 1 s", too_long.send().await);
+    send().send().await?;
+    let visible = poll().visibility_timeout(0).wait_time_seconds(20).send().await?;
+    let too_late = hide().receipt_handle(receipt(visible)?).visibility_timeout(30);
+    report("hide a message that is visible again", too_late.send().await);
 
     report("send a batch of 11", batch(&sqs, &queue, 11)?.send().await);
     report("send a batch of none", batch(&sqs, &queue, 0)?.send().await);
@@ -60,6 +69,13 @@ async fn main() -> Result<()> {
     report("create a FIFO queue without .fifo", named.send().await);
     let named = sqs.create_queue().queue_name("sqs-errors-an order");
     report("create a queue with a space", named.send().await);
+    let short = sqs.create_queue().queue_name(SHORT);
+    let short = short.attributes(Attribute::MessageRetentionPeriod, "59");
+    report("create a queue that keeps messages for 59 s", short.send().await);
+    let no_arn = "arn:aws:sqs:us-east-1:000000000000:sqs-errors-no-such-queue";
+    let redrive = format!(r#"{{"deadLetterTargetArn":"{no_arn}","maxReceiveCount":3}}"#);
+    let lost = sqs.create_queue().queue_name(LOST).attributes(Attribute::RedrivePolicy, redrive);
+    report("create a queue whose dead-letter queue does not exist", lost.send().await);
     // ANCHOR_END: errors
     clean_up(&sqs, &aws).await
 }
@@ -76,7 +92,11 @@ fn report<T, E: ProvideErrorMetadata>(what: &str, result: Result<T, SdkError<E>>
     }
 }
 
-type Batch = aws_sdk_sqs::operation::send_message_batch::builders::SendMessageBatchFluentBuilder;
+/// The receipt of the message that was received.
+fn receipt(received: ReceiveMessageOutput) -> Result<String> {
+    let message = received.messages.and_then(|mut messages| messages.pop());
+    message.and_then(|message| message.receipt_handle).context("no message within 20 s")
+}
 
 fn batch(sqs: &Client, queue: &str, count: usize) -> Result<Batch> {
     let entries = (0..count).map(entry).collect::<Result<_>>()?;
@@ -109,7 +129,7 @@ async fn create(sqs: &Client, name: &str, attributes: &[(Attribute, &str)]) -> R
 /// anything to talk to.
 async fn clean_up(sqs: &Client, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
-    for name in [QUEUE, FIFO] {
+    for name in [QUEUE, FIFO, SHORT, LOST] {
         let limited = config::Builder::new().timeout_config(limit.clone());
         let found = sqs.get_queue_url().queue_name(name).customize().config_override(limited);
         match found.send().await {

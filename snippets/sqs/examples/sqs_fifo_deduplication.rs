@@ -5,7 +5,10 @@
 //!
 //! Run: `cargo run --example sqs_fifo_deduplication`
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
@@ -71,7 +74,10 @@ async fn take_all(sqs: &Client, queue: &str) -> Result<Vec<String>> {
 
 /// Receives one message by long polling; none if none comes within `seconds`.
 async fn receive(sqs: &Client, queue: &str, seconds: i32) -> Result<Option<Message>> {
+    // If an answer is lost, the SDK's retry gets the same messages, and needs not wait for them.
+    let attempt = UNIX_EPOCH.elapsed()?.as_nanos().to_string();
     let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(seconds);
+    let poll = poll.receive_request_attempt_id(attempt);
     let poll = poll.message_system_attribute_names(SystemAttribute::All);
     Ok(poll.send().await?.messages.unwrap_or_default().pop())
 }

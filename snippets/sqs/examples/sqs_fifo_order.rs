@@ -5,7 +5,10 @@
 //!
 //! Run: `cargo run --example sqs_fifo_order`
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
@@ -66,7 +69,10 @@ fn told(message: &Message) -> String {
 
 /// Receives one message of a group that no other worker holds; none if none comes within 2 s.
 async fn receive(sqs: &Client, queue: &str) -> Result<Option<Message>> {
+    // If an answer is lost, the SDK's retry gets the same messages, and needs not wait for them.
+    let attempt = UNIX_EPOCH.elapsed()?.as_nanos().to_string();
     let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
+    let poll = poll.receive_request_attempt_id(attempt);
     let poll = poll.message_system_attribute_names(SystemAttribute::MessageGroupId);
     Ok(poll.send().await?.messages.unwrap_or_default().pop())
 }

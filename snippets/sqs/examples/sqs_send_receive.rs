@@ -26,7 +26,10 @@ const ORDER: &str = concat!(
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    // The SDK sets no limit on an answer: one that never comes would hold a receive for ever. An
+    // attempt must have time for a long poll, which is 20 s.
+    let limit = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(25)).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(limit).load().await;
     let sqs = Client::new(&aws);
 
     remove_old_queue(&sqs, &aws).await?; // left by a run that was cut off
@@ -90,7 +93,6 @@ async fn receive_and_delete(sqs: &Client, queue: &str) -> Result<()> {
 /// Deletes the queue if it exists. The program's first call, so it also finds out whether there
 /// is anything to talk to.
 async fn remove_old_queue(sqs: &Client, aws: &SdkConfig) -> Result<()> {
-    // The SDK limits connecting, not answering: a silent endpoint would hold the call for ever.
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let question = sqs.get_queue_url().queue_name(QUEUE).customize();
     let limited = config::Builder::new().timeout_config(limit);
