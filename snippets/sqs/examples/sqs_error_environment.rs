@@ -71,6 +71,10 @@ async fn main() -> Result<()> {
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
     case("no keys", "ask", &no_keys, &KEYS).await?;
+    let silent = TcpListener::bind("127.0.0.1:0")?; // accepts, and never answers
+    let metadata = format!("http://{}", silent.local_addr()?);
+    let asked = [no_keys[0], no_keys[1], ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata)];
+    case("a silent metadata service", "ask", &asked, &KEYS).await?;
     let sso = [("AWS_CONFIG_FILE", profile.as_ref()), ("AWS_PROFILE", "shop")];
     case("a profile of aws sso login", "ask", &sso, &KEYS).await?;
     case("no behaviour version", "no version", &[], &[]).await?;
