@@ -124,6 +124,7 @@ async fn create(sqs: &Sqs, name: &str, set: &HashMap<Attribute, String>) -> Resu
         let create = sqs.create_queue().queue_name(name).set_attributes(Some(set.clone()));
         match create.send().await.map_err(SdkError::into_service_error) {
             Err(e) if e.is_queue_deleted_recently() && Instant::now() < deadline => {
+                eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
                 sleep(Duration::from_secs(5)).await;
             }
             created => return created?.queue_url.context("SQS gave no address"),
@@ -131,8 +132,7 @@ async fn create(sqs: &Sqs, name: &str, set: &HashMap<Attribute, String>) -> Resu
     }
 }
 
-/// Deletes the topic and the queues of this program, by their exact names. Its first call, so it also
-/// finds out whether there is anything to talk to.
+/// Deletes the topic and the queues by their exact names. The first call, so it looks for SNS, too.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
