@@ -82,7 +82,8 @@ async fn main() -> Result<()> {
 /// Sets the policy and waits until the queue has it.
 async fn set_policy(exchange: &str) -> Result<()> {
     let policy = json!({
-        "pattern": format!("^{ORDERS}$"),
+        // A regular expression, which must match this queue only: a bare dot is any character.
+        "pattern": format!("^{}$", ORDERS.replace('.', r"\.")),
         "definition": { "dead-letter-exchange": exchange },
         "apply-to": "queues",
     });

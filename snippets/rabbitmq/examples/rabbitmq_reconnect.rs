@@ -5,7 +5,7 @@
 //!
 //! Run: `cargo run --example rabbitmq_reconnect`
 
-use std::{collections::BTreeSet, env, time::Duration};
+use std::{collections::BTreeSet, env, process, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
@@ -23,7 +23,6 @@ use tokio::time::{Instant, sleep, timeout};
 use ureq::Agent;
 
 const QUEUE: &str = "rabbitmq-reconnect.orders";
-const NAME: &str = "rabbitmq-reconnect";
 const ORDERS: usize = 60;
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -121,7 +120,8 @@ async fn read_until_all(uri: &AMQPUri, read: &mut BTreeSet<Vec<u8>>) -> Result<(
 }
 
 async fn connect(uri: &AMQPUri) -> Result<Connection> {
-    let named = ConnectionProperties::default().with_connection_name(NAME.into());
+    let name = format!("{QUEUE}-{}", process::id()); // the program may run elsewhere as well
+    let named = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(uri.clone(), named);
     Ok(timeout(LIMIT, connecting).await.context("no connection within 10 s")??)
 }
@@ -139,14 +139,14 @@ async fn close_both() -> Result<()> {
     let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual) + "/api/connections";
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
     let (mut closed, deadline) = (BTreeSet::new(), Instant::now() + LIMIT * 2);
+    let run = format!("{QUEUE}-{}", process::id());
     while closed.len() < 2 {
         ensure!(Instant::now() < deadline, "the management API closed {closed:?} in 20 s");
-        sleep(Duration::from_millis(200)).await;
+        sleep(LIMIT / 50).await;
         let all: Value = agent.get(&url).call()?.body_mut().read_json()?;
-        let own = all.as_array().into_iter().flatten().filter(|c| c["user_provided_name"] == NAME);
+        let own = all.as_array().into_iter().flatten().filter(|c| c["user_provided_name"] == run);
         for name in own.filter_map(|connection| connection["name"].as_str()) {
             let path = name.replace(' ', "%20").replace('>', "%3E");
-            // One that is gone already is listed for a while.
             if !closed.contains(name) && agent.delete(format!("{url}/{path}")).call().is_ok() {
                 closed.insert(name.to_owned());
             }

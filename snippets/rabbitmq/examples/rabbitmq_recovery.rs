@@ -6,7 +6,7 @@
 //!
 //! Run: `cargo run --example rabbitmq_recovery`
 
-use std::{env, time::Duration};
+use std::{env, process, time::Duration};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use lapin::{
@@ -20,7 +20,6 @@ use tokio::time::{Instant, sleep, timeout};
 use ureq::Agent;
 
 const QUEUE: &str = "rabbitmq-recovery.orders";
-const NAME: &str = "rabbitmq-recovery.publisher";
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -47,7 +46,7 @@ async fn main() -> Result<()> {
         .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
         .await?;
     let recovers = ConnectionProperties::default().enable_auto_recover();
-    let connecting = Connection::connect_uri(uri, recovers.with_connection_name(NAME.into()));
+    let connecting = Connection::connect_uri(uri, recovers.with_connection_name(name().into()));
     let lasting = timeout(LIMIT, connecting).await.context("no connection within 10 s")??;
     let publisher = lasting.create_channel().await?;
     publisher.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -86,6 +85,11 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// The name of this run's connection: the same program may run elsewhere on the same broker.
+fn name() -> String {
+    format!("rabbitmq-recovery.publisher-{}", process::id())
+}
+
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
     let lasting = BasicProperties::default().with_delivery_mode(2);
@@ -106,7 +110,7 @@ async fn close_by_the_server() -> Result<()> {
             .as_array()
             .context("no list")?
             .iter()
-            .find(|c| c["user_provided_name"] == NAME);
+            .find(|c| c["user_provided_name"] == name().as_str());
         if let Some(name) = own.and_then(|connection| connection["name"].as_str()) {
             let name = name.replace(' ', "%20").replace('>', "%3E");
             manage("DELETE", &format!("connections/{name}"), None)?;
