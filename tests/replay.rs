@@ -173,11 +173,7 @@ async fn every_choice_gives_a_whole_answer() -> Result<()> {
     let choices = workbench.evaluate(CHOICES).await?;
     println!("{} combinations: {}", choices["count"], choices["told"]);
     let wrong = choices["wrong"].as_array().context("no list")?;
-    ensure!(
-        wrong.is_empty(),
-        "{} faults: {wrong:#?}",
-        choices["faults"]
-    );
+    ensure!(wrong.is_empty(), "{} faults: {wrong:#?}", choices["faults"]);
     // The text and the drawing ask in the order of the model.
     let takes = choices["takes"].as_array().context("no path")?;
     let takes: Vec<&str> = takes.iter().filter_map(|take| take.as_str()).collect();
@@ -185,11 +181,20 @@ async fn every_choice_gives_a_whole_answer() -> Result<()> {
     let page = fs::read_to_string(book.join("compare/how-to-choose.md"))?;
     let questions = page.split("## ").find(|part| part.starts_with("Five"));
     let text = named_after(questions.context("no five questions")?, "Take")?;
-    ensure!(text == takes, "the text takes {text:?}, the model {takes:?}");
+    ensure!(
+        text == takes,
+        "the text takes {text:?}, the model {takes:?}"
+    );
     let drawing = fs::read_to_string(book.join("drawings/choose-path.svg"))?;
     let drawn = named_after(&drawing, r#"font-weight="600">"#)?;
-    ensure!(drawn == takes, "the drawing takes {drawn:?}, the model {takes:?}");
+    ensure!(
+        drawn == takes,
+        "the drawing takes {drawn:?}, the model {takes:?}"
+    );
     let described = named_after(&drawing, "yes, take")?;
-    ensure!(described == takes, "the drawing's text takes {described:?}, the model {takes:?}");
+    ensure!(
+        described == takes,
+        "the drawing's text takes {described:?}, the model {takes:?}"
+    );
     Ok(())
 }
