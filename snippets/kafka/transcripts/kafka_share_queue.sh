@@ -33,7 +33,7 @@ remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $SHARE
     kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $SHARE \
         --delete-config share.auto.offset.reset
-    kafka-topics.sh "${BROKER[@]}" --delete --topic $TOPIC
+    kafka-topics.sh "${BROKER[@]}" --delete --topic "${TOPIC//./\\.}" # a regular expression
 } >/dev/null 2>&1
 
 removed() { # a member of a run that was cut off leaves after 60 s
