@@ -57,6 +57,9 @@ struct Content {
     sections: Vec<sections::Section>,
     counts: Vec<Counts>,
     whole: Whole,
+    /// The stems of titles, headings and keywords that have several, in one, with the section and what it is
+    /// worth that a query has them side by side.
+    phrases: Vec<(String, usize, f32)>,
     /// The words of the text as they are written, with how often.
     vocabulary: HashMap<String, u32>,
 }
@@ -105,11 +108,43 @@ impl Content {
         }
         Ok(Self {
             whole: Whole::of(&counts),
+            phrases: phrases(&sections, keywords),
             sections,
             counts,
             vocabulary,
         })
     }
+}
+
+/// What a phrase is worth in a title or among the keywords, and in a heading.
+const IN_TITLE: f32 = 4.0;
+const IN_HEADING: f32 = 2.5;
+/// Longer ones are sentences.
+const LONGEST_PHRASE: usize = 4;
+
+fn phrases(sections: &[sections::Section], keywords: &str) -> Vec<(String, usize, f32)> {
+    let of_sections = sections.iter().enumerate().map(|(number, section)| {
+        let worth = if number == 0 { IN_TITLE } else { IN_HEADING };
+        (section.heading.as_str(), number, worth)
+    });
+    let of_keywords = keywords.split(',').map(|keyword| (keyword, 0, IN_TITLE));
+    let phrase = |(text, section, worth)| {
+        let telling = words::of(text).filter(|word| !words::is_stop(word));
+        let stems: Vec<String> = telling.map(|word| words::stem(&word)).collect();
+        let is_phrase = (2..=LONGEST_PHRASE).contains(&stems.len());
+        is_phrase.then(|| (format!("+{}", stems.concat()), section, worth))
+    };
+    let phrases = of_sections.chain(of_keywords).filter_map(phrase);
+    let mut best: BTreeMap<String, (usize, f32)> = BTreeMap::new();
+    for (phrase, section, worth) in phrases {
+        let known = best.entry(phrase).or_insert((section, worth));
+        if known.1 < worth {
+            *known = (section, worth);
+        }
+    }
+    let best = best.into_iter();
+    best.map(|(phrase, (section, worth))| (phrase, section, worth))
+        .collect()
 }
 
 impl Index {
@@ -192,6 +227,11 @@ impl Index {
             }
             if page.is_evidence() {
                 continue;
+            }
+            for (phrase, section, worth) in &page.content.phrases {
+                let mut posting = pieces::Posting::new(number, *worth);
+                posting.sections.push((*section, *worth));
+                words.entry(phrase).or_default().push(posting);
             }
             for (section, counts) in page.content.counts.iter().enumerate() {
                 for (stem, worth) in averages.worth_in_section(counts) {

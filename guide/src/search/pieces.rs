@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::json;
 
+use crate::preprocess::heading_id;
+
 use super::{
     Page,
     counts::{MOST_IN_PAGE, MOST_IN_SECTION},
@@ -11,11 +13,11 @@ use super::{
 };
 
 /// Bytes of a piece of words, before compression: a query has a few words, and each may need its own.
-const WORDS: usize = 2_500;
+const WORDS: usize = 1_800;
 /// Bytes of a piece of headings.
 const HEADS: usize = 2_500;
 /// Bytes of a piece of sentences.
-const TEXTS: usize = 1_500;
+const TEXTS: usize = 1_000;
 /// Bytes of a section's sentences among which one is looked for.
 const TEXT: usize = 3_000;
 
@@ -81,11 +83,18 @@ pub fn of_heads(pages: &[Page]) -> Vec<(usize, String)> {
     let lines = pages.iter().enumerate().map(|(number, page)| {
         let starts: Vec<bool> = chunks(page).iter().map(|(_, starts)| *starts).collect();
         let sections = page.content.sections.iter().zip(&starts);
-        let sections = sections.map(|(section, starts)| match starts {
-            true => json!([section.id, section.heading, 1]),
-            false => json!([section.id, section.heading]),
+        let sections = sections.map(|(section, starts)| {
+            // Most ids are made of the heading, and the browser can do that, too.
+            let id = match heading_id(&section.heading) == section.id {
+                true => json!(0),
+                false => json!(section.id),
+            };
+            match starts {
+                true => json!([section.heading, id, 1]),
+                false => json!([section.heading, id]),
+            }
         });
-        // The list of chunks has the head alone of a page of evidence.
+        // Of a page of evidence the chunks are its head alone.
         let sections: Vec<_> = sections.collect();
         (number, json!([page.address, page.part, sections]).to_string())
     });
@@ -95,6 +104,9 @@ pub fn of_heads(pages: &[Page]) -> Vec<(usize, String)> {
 /// The sentences of each page in pieces: sections are apart by an empty line.
 pub fn of_texts(pages: &[Page]) -> Vec<Vec<String>> {
     let of_page = |page: &Page| {
+        if page.is_evidence() {
+            return Vec::new();
+        }
         let mut pieces: Vec<String> = Vec::new();
         for (text, starts) in chunks(page) {
             match pieces.last_mut() {

@@ -103,6 +103,15 @@ const look = async (word, isLast) => {
   return forms ? { word, near, forms } : { word, forms: [] };
 };
 
+/* Words side by side as they stand in a title, a heading or among keywords, with what that adds. */
+const phrasesOf = async (looked) => {
+  const stems = looked.map(({ word, near, forms }) => (forms.length === 1 ? forms[0][0] : stem(near ?? word)));
+  const all = [];
+  for (let from = 0; from < stems.length; from++) for (let to = from + 2; to <= Math.min(stems.length, from + 4); to++) all.push("+" + stems.slice(from, to).join(""));
+  const found = await Promise.all(all.map(exact));
+  return found.filter(Boolean).map((forms) => ({ forms, bonus: 2 }));
+};
+
 const WORD = /[\p{L}\p{N}]+(?:[._-]+[\p{L}\p{N}]+)*/gu;
 const partsOf = (name) => name.split(/[._-]+/);
 /* The words of a query; a name of several (`max.poll.interval.ms`) is one word when the guide has it. */
@@ -116,9 +125,11 @@ const wordsIn = async (query) => {
   return telling.length ? telling : all;
 };
 
-/* How much a word tells by being on a page. */
+/* How much a word tells by being on a page: little when it is on many. A page that only mentions it counts
+   less than one that is about it. */
 const rarity = (pages) => {
-  const count = [...pages.keys()].filter((page) => INDEX.pages[page] !== "e").length;
+  let count = 0;
+  pages.forEach(({ worth }, page) => { if (INDEX.pages[page] !== "e") count += Math.min(1, worth / 2.5); });
   return Math.log(1 + (GUIDE - count + 0.5) / (count + 0.5));
 };
 
@@ -126,14 +137,14 @@ const rarity = (pages) => {
 const rank = (looked, systems) => {
   const found = new Map();
   let all = 0;
-  for (const { forms, share = 1 } of looked) {
+  for (const { forms, share = 1, bonus } of looked) {
     if (!forms.length) continue;
-    const weights = forms.map(([, pages]) => rarity(pages)), weight = Math.max(...weights) * share;
-    all += weight;
+    const weights = forms.map(([, pages]) => bonus ?? rarity(pages)), weight = Math.max(...weights) * share;
+    if (!bonus) all += weight;
     const best = new Map();
     forms.forEach(([, pages], i) => pages.forEach(({ worth, sections }, page) => {
       const here = best.get(page) ?? { worth: 0, sections: new Map() };
-      const part = forms.length > 1 ? 0.8 * weights[i] / weight : 1;
+      const part = forms.length > 1 ? 0.8 * weights[i] / Math.max(...weights) : 1;
       here.worth = Math.max(here.worth, worth * part);
       sections.forEach((worth, section) => here.sections.set(section, Math.max(here.sections.get(section) ?? 0, worth * part)));
       best.set(page, here);
@@ -141,7 +152,7 @@ const rank = (looked, systems) => {
     best.forEach(({ worth, sections }, page) => {
       const here = found.get(page) ?? { score: 0, has: 0, sections: new Map() };
       here.score += weight * worth;
-      here.has += weight;
+      if (!bonus) here.has += weight;
       sections.forEach((worth, section) => here.sections.set(section, (here.sections.get(section) ?? 0) + weight * worth));
       found.set(page, here);
     });
@@ -165,16 +176,20 @@ const headOf = async (page) => {
   return lines[page - INDEX.heads[piece]];
 };
 const SYSTEMS = Object.fromEntries(Object.entries(INDEX.systems).map(([name, kind]) => [kind, name]));
+/* As mdBook makes the id of a heading. */
+const slug = (heading) => heading.trim().toLowerCase().replaceAll("`", "").replace(/[^\p{L}\p{N}_\s-]/gu, "").replace(/\s/g, "-");
 const hitOf = async ({ page, section }, stems) => {
   const [address, part, sections] = await headOf(page);
-  const [id, heading] = sections[section] ?? sections[0], kind = INDEX.pages[page];
+  const [heading, own] = sections[section] ?? sections[0], kind = INDEX.pages[page];
+  const id = section ? own || slug(heading) : "";
   const chunk = sections.slice(0, section + 1).filter((one) => one[2]).length - 1;
   const first = sections.slice(0, section + 1).findLastIndex((one) => one[2]);
   return {
-    title: sections[0][1], section: id && heading, part, system: SYSTEMS[kind], evidence: kind === "e",
+    title: sections[0][0], section: id && heading, part, system: SYSTEMS[kind], evidence: kind === "e",
     href: new URL("../" + address + (id && "#" + id), import.meta.url).href,
     /* The sentence with most of the words, as [text, whether it is one of the words]. */
     sentence: async () => {
+      if (kind === "e") return [];
       const text = (await load(`t${page}.${Math.max(0, chunk)}`)).split("\n\n")[Math.max(0, section - first)] ?? "";
       return marked(text, stems);
     },
@@ -216,7 +231,10 @@ export const search = async (query, most) => {
   const systems = new Set(looked.flatMap(({ word, near }) => INDEX.systems[near ?? word] ?? []));
   /* Two systems are to be compared. */
   const compared = systems.size > 1 && await exact(stem("versus"));
-  const ranked = rank(compared ? [...looked, { forms: compared, share: looked.length > systems.size + 1 ? 0.5 : 1 }] : looked, systems);
+  /* A system decides on which pages come first; what is asked about it decides on which of them. */
+  if (systems.size < looked.length) for (const one of looked) if (INDEX.systems[one.near ?? one.word]) one.share = 0.4;
+  const phrases = await phrasesOf(looked);
+  const ranked = rank(compared ? [...looked, ...phrases, { forms: compared, share: looked.length > systems.size + 1 ? 0.5 : 1 }] : [...looked, ...phrases], systems);
   const stems = looked.flatMap(({ forms }) => forms.map(([term, pages]) => [term, rarity(pages)]));
   const isLate = ({ page }) => INDEX.pages[page] === "e";
   const guide = ranked.filter((hit) => !isLate(hit)), late = ranked.filter(isLate);
