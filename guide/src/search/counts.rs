@@ -155,7 +155,15 @@ impl Whole {
         let mut all = Counts::default();
         let mut headings = Counts::default();
         for (number, section) in sections.iter().enumerate() {
-            all.absorb(section, &[Place::Description, Place::Keywords, Place::Prose, Place::Code]);
+            all.absorb(
+                section,
+                &[
+                    Place::Description,
+                    Place::Keywords,
+                    Place::Prose,
+                    Place::Code,
+                ],
+            );
             let named = if number == 0 { &mut all } else { &mut headings };
             named.absorb(section, &[Place::Heading]);
         }

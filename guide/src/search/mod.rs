@@ -73,9 +73,10 @@ impl Page {
     /// # Errors
     /// The page can't be parsed.
     pub fn read(address: &str, part: &str, facts: &PageFacts, html: &str) -> Result<Self> {
-        let (description, keywords) = (&facts.description, &facts.keywords);
-        let content = KNOWN.try_get_or((html, description, keywords), || {
-            Content::of(html, description, keywords).map(Arc::new)
+        // The part is a word for each of its pages: a pattern, a comparison.
+        let (description, keywords) = (&facts.description, format!("{}, {part}", facts.keywords));
+        let content = KNOWN.try_get_or((html, description, &keywords), || {
+            Content::of(html, description, &keywords).map(Arc::new)
         })?;
         Ok(Self {
             address: address.to_owned(),
@@ -123,6 +124,7 @@ const IN_HEADING: f32 = 2.5;
 const LONGEST_PHRASE: usize = 4;
 
 fn phrases(sections: &[sections::Section], keywords: &str) -> Vec<(String, usize, f32)> {
+    let title = sections.first().map_or("", |head| head.heading.as_str());
     let of_sections = sections.iter().enumerate().map(|(number, section)| {
         let worth = if number == 0 { IN_TITLE } else { IN_HEADING };
         (section.heading.as_str(), number, worth)
@@ -130,8 +132,12 @@ fn phrases(sections: &[sections::Section], keywords: &str) -> Vec<(String, usize
     let of_keywords = keywords.split(',').map(|keyword| (keyword, 0, IN_TITLE));
     let phrase = |(text, section, worth)| {
         let telling = words::of(text).filter(|word| !words::is_stop(word));
-        let stems: Vec<String> = telling.map(|word| words::stem(&word)).collect();
-        let is_phrase = (2..=LONGEST_PHRASE).contains(&stems.len());
+        let mut stems: Vec<String> = telling.map(|word| words::stem(&word)).collect();
+        // Whoever types only a page's title means that page.
+        let shortest = if text == title { 1 } else { 2 };
+        let is_phrase = (shortest..=LONGEST_PHRASE).contains(&stems.len());
+        // In whatever order they are typed.
+        stems.sort_unstable();
         is_phrase.then(|| (format!("+{}", stems.concat()), section, worth))
     };
     let phrases = of_sections.chain(of_keywords).filter_map(phrase);

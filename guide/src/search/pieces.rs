@@ -52,11 +52,21 @@ pub fn of_words(all: &BTreeMap<&str, Vec<Posting>>) -> Vec<(String, String)> {
         let mut line = format!("{word} ");
         let mut page = 0;
         for posting in postings {
-            push(&mut line, posting.page - page, step(posting.worth, MOST_IN_PAGE, IN_PAGE), b'A');
+            push(
+                &mut line,
+                posting.page - page,
+                step(posting.worth, MOST_IN_PAGE, IN_PAGE),
+                b'A',
+            );
             page = posting.page + 1;
             let mut section = 0;
             for (number, worth) in &posting.sections {
-                push(&mut line, number - section, step(*worth, MOST_IN_SECTION, IN_SECTION), b'a');
+                push(
+                    &mut line,
+                    number - section,
+                    step(*worth, MOST_IN_SECTION, IN_SECTION),
+                    b'a',
+                );
                 section = number + 1;
             }
         }
@@ -96,7 +106,10 @@ pub fn of_heads(pages: &[Page]) -> Vec<(usize, String)> {
         });
         // Of a page of evidence the chunks are its head alone.
         let sections: Vec<_> = sections.collect();
-        (number, json!([page.address, page.part, sections]).to_string())
+        (
+            number,
+            json!([page.address, page.part, sections]).to_string(),
+        )
     });
     joined(lines, HEADS)
 }
@@ -132,7 +145,11 @@ fn chunks(page: &Page) -> Vec<(&str, bool)> {
             let text = section.prose.as_str();
             let text = &text[..text.floor_char_boundary(TEXT.min(text.len()))];
             let starts = length.saturating_add(text.len()) > TEXTS;
-            length = if starts { text.len() } else { length + text.len() };
+            length = if starts {
+                text.len()
+            } else {
+                length + text.len()
+            };
             (text, starts)
         })
         .collect()
@@ -141,9 +158,8 @@ fn chunks(page: &Page) -> Vec<(&str, bool)> {
 /// Written words by which slips of the keys are put right, one a line, each with the number of digits of
 /// how often it stands in the guide.
 pub fn vocabulary(all: &BTreeMap<String, u32>) -> String {
-    let is_word = |word: &&String| {
-        word.len() > 3 && word.len() < 25 && word.chars().all(char::is_alphabetic)
-    };
+    let is_word =
+        |word: &&String| word.len() > 3 && word.len() < 25 && word.chars().all(char::is_alphabetic);
     let words = all.keys().filter(is_word);
     let words = words.filter(|word| !words::is_stop(word));
     let lines = words.map(|word| format!("{word}{}", all[word].ilog2().min(9)));

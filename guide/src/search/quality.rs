@@ -12,10 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
-    build,
-    cli::say,
-};
+use crate::{build, cli::say};
 
 const QUERIES: &str = include_str!("../../search/queries.tsv");
 const SCRIPT: &str = include_str!("quality.mjs");
@@ -32,9 +29,12 @@ pub struct Query {
 impl Query {
     /// Whether nobody looks at what it finds while the search is improved: decided by a hash of it (FNV-1a).
     pub fn is_held_back(&self) -> bool {
-        let hash = self.text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = self
+            .text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         (hash >> 32) & 1 == 1
     }
 
@@ -144,7 +144,9 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     fs::write(folder.join("queries.json"), json!(texts).to_string())?;
     fs::write(folder.join("quality.mjs"), SCRIPT)?;
 
-    say("search     half       queries      MRR  first %  in three %   first query, kB  ten queries, kB  ms");
+    say(
+        "search     half       queries      MRR  first %  in three %   first query, kB  ten queries, kB  ms",
+    );
     let ours = ask(&folder, "guide", &site)?;
     tell("guide", &queries, &ours);
     if options.peers {
@@ -167,20 +169,26 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 }
 
 fn from_file(file: &Path) -> Result<Vec<Query>> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     // As long as the program.
     let text: &'static str = text.leak();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let queries = lines.filter_map(|line| line.split_once('\t')).map(|(text, answers)| Query {
-        text,
-        answers: answers.split_whitespace().collect(),
-    });
+    let queries = lines
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(text, answers)| Query {
+            text,
+            answers: answers.split_whitespace().collect(),
+        });
     Ok(queries.collect())
 }
 
 /// A page that does not exist can't be found.
 fn check(queries: &[Query], site: &Path) -> Result<()> {
-    let answers: BTreeSet<&str> = queries.iter().flat_map(|query| query.answers.clone()).collect();
+    let answers: BTreeSet<&str> = queries
+        .iter()
+        .flat_map(|query| query.answers.clone())
+        .collect();
     let is_gone = |page: &&str| !site.join(format!("{page}.html")).is_file();
     let gone: Vec<_> = answers.into_iter().filter(is_gone).collect();
     ensure!(
@@ -243,9 +251,17 @@ fn ask(folder: &Path, engine: &str, site: &Path) -> Result<Answers> {
 fn pagefind(folder: &Path, site: &Path) -> Result<PathBuf> {
     let copy = folder.join("pagefind");
     let _ = fs::remove_dir_all(&copy);
-    run_tool(folder, "cp", &["-r", &site.to_string_lossy(), &copy.to_string_lossy()])?;
+    run_tool(
+        folder,
+        "cp",
+        &["-r", &site.to_string_lossy(), &copy.to_string_lossy()],
+    )?;
     npm(folder)?;
-    run_tool(folder, "npx", &["pagefind", "--site", &copy.to_string_lossy()])?;
+    run_tool(
+        folder,
+        "npx",
+        &["pagefind", "--site", &copy.to_string_lossy()],
+    )?;
     Ok(copy)
 }
 
@@ -258,7 +274,11 @@ fn stock(root: &Path, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(book.join("src"))?;
     fs::write(book.join("src/SUMMARY.md"), &summary)?;
     fs::write(book.join("book.toml"), "[book]\ntitle = \"x\"\n")?;
-    for page in summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    for page in summary
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+    {
         let to = book.join("src").join(page);
         fs::create_dir_all(to.parent().unwrap_or(&book))?;
         fs::copy(site.join(page), to).with_context(|| format!("no Markdown twin of {page}"))?;
@@ -266,14 +286,26 @@ fn stock(root: &Path, folder: &Path) -> Result<PathBuf> {
     let own = folder.join("tools");
     if !own.join("bin/mdbook").is_file() {
         let own = own.to_string_lossy();
-        let arguments = ["install", "--debug", "--locked", "--root", &own, "mdbook@0.5.4"];
+        let arguments = [
+            "install",
+            "--debug",
+            "--locked",
+            "--root",
+            &own,
+            "mdbook@0.5.4",
+        ];
         run_tool(folder, "cargo", &arguments)?;
     }
     let mdbook = own.join("bin/mdbook");
-    run_tool(folder, &mdbook.to_string_lossy(), &["build", &book.to_string_lossy()])?;
+    run_tool(
+        folder,
+        &mdbook.to_string_lossy(),
+        &["build", &book.to_string_lossy()],
+    )?;
     npm(folder)?;
     let built = book.join("book");
-    let index = fs::read_dir(&built)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let index =
+        fs::read_dir(&built)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut index = index.filter(|name| name.starts_with("searchindex") && name.ends_with(".js"));
     let index = index.next().context("mdBook wrote no search index")?;
     fs::write(built.join("searchindex"), index)?;
@@ -287,7 +319,14 @@ fn npm(folder: &Path) -> Result<()> {
     if folder.join("node_modules/elasticlunr").is_dir() {
         return Ok(());
     }
-    let mut arguments = vec!["install", "--silent", "--no-audit", "--no-fund", "--prefix", "."];
+    let mut arguments = vec![
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        ".",
+    ];
     arguments.extend(packages);
     run_tool(folder, "npm", &arguments)
 }
@@ -313,8 +352,14 @@ mod tests {
         let queries = queries();
         let held_back = queries.iter().filter(|query| query.is_held_back()).count();
         assert!(queries.len() >= 200, "{}", queries.len());
-        assert!((100..queries.len() - 100).contains(&held_back), "{held_back}");
-        let texts: BTreeSet<_> = queries.iter().map(|query| query.text.to_lowercase()).collect();
+        assert!(
+            (100..queries.len() - 100).contains(&held_back),
+            "{held_back}"
+        );
+        let texts: BTreeSet<_> = queries
+            .iter()
+            .map(|query| query.text.to_lowercase())
+            .collect();
         assert_eq!(texts.len(), queries.len());
         assert!(queries.iter().all(|query| !query.answers.is_empty()));
     }

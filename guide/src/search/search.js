@@ -107,7 +107,8 @@ const look = async (word, isLast) => {
 const phrasesOf = async (looked) => {
   const stems = looked.map(({ word, near, forms }) => (forms.length === 1 ? forms[0][0] : stem(near ?? word)));
   const all = [];
-  for (let from = 0; from < stems.length; from++) for (let to = from + 2; to <= Math.min(stems.length, from + 4); to++) all.push("+" + stems.slice(from, to).join(""));
+  for (let from = 0; from < stems.length; from++) for (let to = from + 2; to <= Math.min(stems.length, from + 4); to++) all.push("+" + stems.slice(from, to).sort().join(""));
+  if (stems.length === 1) all.push("+" + stems[0]);
   const found = await Promise.all(all.map(exact));
   return found.filter(Boolean).map((forms) => ({ forms, bonus: 2 }));
 };
@@ -205,7 +206,8 @@ const marked = (text, stems) => {
   let best = "", most = -1;
   for (const sentence of sentences) {
     const words = new Set((sentence.toLowerCase().match(WORD) ?? []).flatMap((word) => [partsOf(word).join(""), ...partsOf(word)]).map(stem));
-    const worth = stems.reduce((sum, [term, weight]) => sum + (words.has(term) ? weight : 0), 0) + (sentence.length > 30 ? 0.1 : 0);
+    /* A cell of a table is no sentence. */
+    const worth = (0.1 + stems.reduce((sum, [term, weight]) => sum + (words.has(term) ? weight : 0), 0)) * (sentence.length > 30 ? 1 : 0.5);
     if (worth > most) [best, most] = [sentence, worth];
   }
   const parts = [];
@@ -234,7 +236,7 @@ export const search = async (query, most) => {
   /* A system decides on which pages come first; what is asked about it decides on which of them. */
   if (systems.size < looked.length) for (const one of looked) if (INDEX.systems[one.near ?? one.word]) one.share = 0.4;
   const phrases = await phrasesOf(looked);
-  const ranked = rank(compared ? [...looked, ...phrases, { forms: compared, share: looked.length > systems.size + 1 ? 0.5 : 1 }] : [...looked, ...phrases], systems);
+  const ranked = rank(compared ? [...looked, ...phrases, { forms: compared, bonus: words.length > systems.size ? 0.6 : 2.5 }] : [...looked, ...phrases], systems);
   const stems = looked.flatMap(({ forms }) => forms.map(([term, pages]) => [term, rarity(pages)]));
   const isLate = ({ page }) => INDEX.pages[page] === "e";
   const guide = ranked.filter((hit) => !isLate(hit)), late = ranked.filter(isLate);

@@ -39,9 +39,9 @@ const LONGEST: usize = 40;
 
 /// Words that questions are made of, and that are on every page. The browser leaves them out of a
 /// query, unless it has no others.
-pub const STOPS: &str = "a about all am an and any are as at be been but by can could did do does doing for from \
+pub const STOPS: &str = "a about all am an and any are as at be been but by can could did do does doing each every for from \
     get gets getting had has have having he her here him his how i if in into is it its itself me must my of on one \
-    only or other our ours out over own please same shall should so some still such than that the their theirs them \
+    only or other our ours out over own please shall should so some still such than that the their theirs them \
     then there these they this those through to too under until up upon use used using very was we were what whats \
     when where which while who why will with would you your";
 
