@@ -16,6 +16,7 @@ use crate::{
     errors::Problems,
     ledger::{FRESH_DAYS, judged},
     preprocess::Guide,
+    search::quality,
     serve, stale,
 };
 
@@ -66,6 +67,18 @@ enum Command {
         /// The ids of the claims.
         #[arg(required = true)]
         ids: Vec<String>,
+    },
+    /// Asks the search a set of queries and prints how often the right page comes first; needs node.
+    SearchQuality {
+        /// Also asks stock mdBook's index and Pagefind of the same pages; needs npm, and the network once.
+        #[arg(long)]
+        peers: bool,
+        /// Also tells the failures of the half that the search is not improved by.
+        #[arg(long)]
+        held_back: bool,
+        /// Another file of queries: on each line a query, a tab, and the pages that answer it.
+        #[arg(long)]
+        queries: Option<PathBuf>,
     },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
@@ -136,6 +149,18 @@ fn execute(cli: &Cli) -> Result<()> {
             let site = build::survey(&root, today)?;
             judged::mark(&root, &site.ledger, &site.runs, ids, &today.to_string())
         }
+        Some(Command::SearchQuality {
+            peers,
+            held_back,
+            queries,
+        }) => quality::run(
+            &root(cli)?,
+            &quality::Options {
+                peers: *peers,
+                held_back: *held_back,
+                queries: queries.clone(),
+            },
+        ),
         Some(Command::Preprocess { question: None }) => preprocess(),
         Some(Command::Preprocess {
             question: Some(Question::Supports { .. }),

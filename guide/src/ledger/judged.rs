@@ -55,10 +55,17 @@ pub fn lines(ledger: &Ledger, runs: &Runs) -> Vec<String> {
 pub fn mark(root: &Path, ledger: &Ledger, runs: &Runs, ids: &[String], on: &str) -> Result<()> {
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     for id in &ids {
-        ensure!(ledger.get(id).is_some(), "no claim has the id `{id}`; correct it");
+        ensure!(
+            ledger.get(id).is_some(),
+            "no claim has the id `{id}`; correct it"
+        );
     }
     for part in ledger.parts() {
-        let mut to_mark = part.claims.iter().filter(|claim| ids.contains(claim.id.as_str())).peekable();
+        let mut to_mark = part
+            .claims
+            .iter()
+            .filter(|claim| ids.contains(claim.id.as_str()))
+            .peekable();
         let Some(file) = to_mark.peek().map(|claim| root.join(&claim.file)) else {
             continue;
         };
@@ -66,7 +73,11 @@ pub fn mark(root: &Path, ledger: &Ledger, runs: &Runs, ids: &[String], on: &str)
         let mut text = text.with_context(|| format!("cannot read {}", file.display()))?;
         for claim in to_mark {
             let sum = claim.sum(runs);
-            text = marked(&text, &claim.id, &format!("judged = {{ on = {on}, sum = \"{sum}\" }}"))?;
+            text = marked(
+                &text,
+                &claim.id,
+                &format!("judged = {{ on = {on}, sum = \"{sum}\" }}"),
+            )?;
         }
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -80,7 +91,9 @@ fn marked(text: &str, id: &str, line: &str) -> Result<String> {
     let Some(start) = lines.iter().position(|line| line.trim() == header) else {
         bail!("no table `{header}` on a line of its own; write it so");
     };
-    let next = lines[start + 1..].iter().position(|line| line.starts_with('['));
+    let next = lines[start + 1..]
+        .iter()
+        .position(|line| line.starts_with('['));
     let end = next.map_or(lines.len(), |next| start + 1 + next);
     let is_old = |line: &&str| line.starts_with("judged = ");
     if let Some(old) = lines[start..end].iter().position(is_old) {
@@ -136,7 +149,10 @@ claim = \"Two.\"
         let one = marked(LEDGER, "one", line)?;
         assert!(one.starts_with(&format!("[one]\n{line}\nclaim")), "{one}");
         let two = marked(LEDGER, "two", line)?;
-        assert!(two.ends_with(&format!("[two]\n{line}\nclaim = \"Two.\"\n")), "{two}");
+        assert!(
+            two.ends_with(&format!("[two]\n{line}\nclaim = \"Two.\"\n")),
+            "{two}"
+        );
         assert!(two.contains("2026-01-01"), "{two}");
         assert!(marked(LEDGER, "three", line).is_err());
         Ok(())
