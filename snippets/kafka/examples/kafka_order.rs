@@ -38,7 +38,6 @@ async fn main() -> Result<()> {
     let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
-
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
