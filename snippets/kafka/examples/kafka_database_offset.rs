@@ -31,7 +31,6 @@ async fn main() -> Result<()> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
         format!(
             "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
@@ -140,6 +139,7 @@ fn join(config: &ClientConfig, database: &Arc<Mutex<Connection>>) -> Result<Base
     let places = Places { database: database.clone(), owned: Mutex::default() };
     let mut config = config.clone();
     config.set("group.id", GROUP).set("enable.auto.commit", "false");
+    config.set("session.timeout.ms", "6000"); // only for this run; the default is 45 s
     let consumer: BaseConsumer<Places> = config.create_with_context(places)?;
     Ok(consumer.subscribe(&[TOPIC]).map(|()| consumer)?)
 }

@@ -50,7 +50,7 @@ async fn show(config: &ClientConfig, admin: &AdminClient<DefaultClientContext>) 
     let producer: FutureProducer = config.clone().set("enable.idempotence", "true").create()?;
     send(&producer, BERLIN).await?;
     let all = subscribe(config, GROUPS[0], r"^kafka-pattern\.orders\..*")?;
-    println!("^kafka-pattern\\.orders\\..* reads {:?}", read(&all, 1, 30).await?);
+    println!("^kafka-pattern\\.orders\\..* reads {:?}", read(&all, 1, 60).await?);
     make(admin, MADRID).await?;
     send(&producer, MADRID).await?;
     println!("a topic made later: {:?}", read(&all, 1, 60).await?);
