@@ -101,7 +101,7 @@ fn work(config: &ClientConfig, dies_at: u32) -> Result<()> {
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("session.timeout.ms", "6000") // a dead member is missed after 6 s, not after 45
+        .set("session.timeout.ms", "6000") // missed after 6 s, for this run; keep 45 s
         .create()?;
     consumer.subscribe(&[TOPIC])?;
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,8 +1,7 @@
 //! A consumer reads a topic from the beginning and commits what it has processed.
 //!
-//! Guarantee: at least once. A record counts as read only after it was processed, so a crash
-//! repeats records and loses none. Holds while `enable.auto.offset.store` is off and the offset
-//! is stored after the work.
+//! Guarantee: at least once: a crash repeats records and loses none. Holds while
+//! `enable.auto.offset.store` is off and an offset is stored after the work.
 //!
 //! Run: `cargo run --example kafka_consume`
 
@@ -11,18 +10,19 @@ use std::{collections::BTreeMap, env, pin::pin, time::Duration};
 use anyhow::{Context, Result, bail};
 use rdkafka::{
     ClientConfig, Message, Offset,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::BorrowedMessage,
     producer::{FutureProducer, FutureRecord},
+    util::Timeout,
 };
-use tokio::{signal, time};
+use tokio::{signal, sync::Notify, time::timeout};
 
 const TOPIC: &str = "kafka-consume.orders";
 const PARTITIONS: i32 = 3;
 const GROUP: &str = "kafka-consume.billing";
-const LIMIT: Duration = Duration::from_secs(30);
 const ORDERS: [(&str, &str); 6] = [
     ("customer-1", "order 1: placed"),
     ("customer-2", "order 2: placed"),
@@ -37,9 +37,7 @@ async fn main() -> Result<()> {
     let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
-
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
         format!(
             "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
@@ -47,57 +45,29 @@ async fn main() -> Result<()> {
         )
     })?;
 
-    remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+    for created in admin.create_topics([&topic], &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     place_orders(&config).await?;
-    let consumed = consume(&config).await;
-    let cleaned = clean_up(&admin).await;
-    consumed.and(cleaned)
+    let consumed = show(&config).await;
+    let groups = gone(admin.delete_groups(&[GROUP], &options).await?);
+    consumed.and(groups).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
 }
 
-/// Reads the orders as a member of `GROUP`, prints them by partition and commits.
-async fn consume(config: &ClientConfig) -> Result<()> {
-    // ANCHOR: consume
-    let consumer: StreamConsumer = config
-        .clone()
-        .set("group.id", GROUP)
-        .set("auto.offset.reset", "earliest") // a new group would start at the end
-        .set("enable.auto.offset.store", "false") // only processed records are committed
-        .set("session.timeout.ms", "6000") // a killed member is missed after 6 s, not after 45
-        .create()?;
-    consumer.subscribe(&[TOPIC])?;
-
-    let mut read: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-    let mut stop = pin!(signal::ctrl_c()); // one listener: a new one misses what came before it
-    let mut left = ORDERS.len();
-    let mut deadline = time::Instant::now() + LIMIT;
-    while left > 0 {
-        let message = tokio::select! {
-            biased;
-            _ = &mut stop => break,
-            message = consumer.recv() => message,
-            () = time::sleep_until(deadline) => bail!("no order within 30 s"),
-        };
-        let message = match message {
-            Err(error) if is_passing(&error) => continue, // the client connects again by itself
-            message => message?,
-        };
-        left -= 1;
-        deadline = time::Instant::now() + LIMIT;
+async fn show(config: &ClientConfig) -> Result<()> {
+    let (mut read, enough) = (BTreeMap::<_, Vec<_>>::new(), Notify::new());
+    let work = |message: &BorrowedMessage<'_>| {
         let order = String::from_utf8_lossy(message.payload().unwrap_or_default());
-        let line = format!("{} {order}", message.offset());
-        read.entry(message.partition()).or_default().push(line);
-        consumer.store_offset_from_message(&message)?; // after the work
-    }
-    match consumer.commit_consumer_state(CommitMode::Sync) {
-        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {} // all is committed
-        Err(error) => return Err(error.into()),
-    }
-    // ANCHOR_END: consume
-
+        read.entry(message.partition()).or_default().push(format!("{} {order}", message.offset()));
+        if read.values().flatten().count() == ORDERS.len() {
+            enough.notify_one();
+        }
+    };
+    let consumed = timeout(Duration::from_secs(30), consume(config, work, &enough)).await;
+    let consumer = consumed.context("not all orders within 30 s")??;
     for (partition, orders) in &read {
         println!("partition {partition}: {orders:?}");
     }
@@ -111,50 +81,80 @@ async fn consume(config: &ClientConfig) -> Result<()> {
     Ok(())
 }
 
-/// Whether an error only says that no broker could be reached just now.
-fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
-    let code = error.rdkafka_error_code();
-    matches!(code, Some(AllBrokersDown | BrokerTransportFailure))
+// ANCHOR: consume
+/// Works on each order as a member of `GROUP`, until it is told to stop.
+async fn consume(
+    config: &ClientConfig,
+    mut work: impl FnMut(&BorrowedMessage<'_>),
+    told: &Notify,
+) -> Result<StreamConsumer> {
+    let consumer: StreamConsumer = config
+        .clone()
+        .set("group.id", GROUP)
+        .set("auto.offset.reset", "earliest") // a new group would start at the end
+        .set("enable.auto.offset.store", "false") // only processed records are committed
+        .set("session.timeout.ms", "6000") // only for this run; the default, 45 s, suits a service
+        .create()?;
+    consumer.subscribe(&[TOPIC])?;
+    let mut stop = pin!(stopped(told)); // one listener: a new one misses what came before it
+    loop {
+        let message = tokio::select! {
+            stopped = &mut stop => break stopped?,
+            message = consumer.recv() => message,
+        };
+        match message {
+            Err(error) if is_passing(&error) => {} // the client connects again by itself
+            Err(error) => return Err(error.into()),
+            Ok(message) => {
+                work(&message);
+                consumer.store_offset_from_message(&message)?; // after the work
+            }
+        }
+    }
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        Ok(()) | Err(KafkaError::ConsumerCommit(Code::NoOffset)) => Ok(consumer),
+        Err(error) => Err(error.into()),
+    }
+}
+// ANCHOR_END: consume
+
+/// Ctrl-C, a container's SIGTERM, or whatever else tells a service to stop.
+async fn stopped(told: &Notify) -> Result<()> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let terminated = terminate.recv();
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    tokio::select! {
+        pressed = signal::ctrl_c() => Ok(pressed?),
+        _ = terminated => Ok(()),
+        () = told.notified() => Ok(()),
+    }
 }
 
-/// Puts the orders into the topic, each under its customer's key.
+/// Whether an error only says that no broker could be reached just now, or that a poll came late.
+fn is_passing(error: &KafkaError) -> bool {
+    use Code::{AllBrokersDown, BrokerTransportFailure, PollExceeded, Resolve};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure | PollExceeded | Resolve))
+}
+
 async fn place_orders(config: &ClientConfig) -> Result<()> {
-    let producer: FutureProducer = config
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("partitioner", "murmur2_random")
-        .set("message.timeout.ms", "10000")
-        .create()?;
-    let mut receipts = Vec::new();
+    let mut safe = config.clone();
+    safe.set("enable.idempotence", "true").set("partitioner", "murmur2_random");
+    let producer: FutureProducer = safe.set("message.timeout.ms", "10000").create()?;
     for (customer, order) in ORDERS {
         let record = FutureRecord::to(TOPIC).key(customer).payload(order);
-        receipts.push(producer.send_result(record).map_err(|(error, _)| error)?);
-    }
-    for receipt in receipts {
-        receipt.await?.map_err(|(error, _)| error)?;
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     println!("{} orders placed in {TOPIC}, {PARTITIONS} partitions", ORDERS.len());
     Ok(())
 }
 
-/// Removes the topic and the group, if the group ever came to be.
-async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_groups(&[GROUP], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => bail!("cannot delete {group}: {code}"),
-        }
-    }
-    remove_topic(admin).await
-}
-
-async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
-    }
-    Ok(())
+/// Whether all of it is gone, or never was.
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    let fine = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound];
+    let mut failed = results.into_iter().filter_map(Result::err).filter(|e| !fine.contains(&e.1));
+    failed.next().map_or(Ok(()), |(name, code)| bail!("cannot delete {name}: {code}"))
 }

@@ -40,6 +40,8 @@ async fn main() -> Result<()> {
     println!("a value that is none");
     try_producer(&config, "acks=most");
     try_producer(&config, "linger.ms=3600000");
+    try_consumer(&config, "auto.offset.reset=none"); // Java's; here it is error
+    try_consumer(&config, "auto.offset.reset=by_duration:PT1H");
     try_producer(&config, "message.timeout.ms=5s");
     let mut read = config.clone();
     read.set("message.timeout.ms", "5s");

@@ -8,6 +8,7 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use futures::future::join_all;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -30,7 +31,6 @@ async fn main() -> Result<()> {
     let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
-
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
@@ -39,7 +39,6 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
         )
     })?;
-
     remove_topics(&admin).await?; // left by a run that was cut off
     let topics = [
         NewTopic::new(INVOICES, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "1000"),
@@ -74,6 +73,11 @@ async fn refuse(config: &ClientConfig) -> Result<()> {
     println!("refused by the broker");
     let record = Record::to(INVOICES).payload(&over_topic);
     send(&config, "a record over the topic's max.message.bytes", record).await?;
+    let mut batching = config.clone();
+    batching.set("linger.ms", "200");
+    send_20(&batching, "20 small records, which make one batch over max.message.bytes").await?;
+    batching.set("batch.size", "1000");
+    send_20(&batching, "the same with batch.size=1000").await?;
     let record = Record::to(BALANCES).payload("5 EUR");
     send(&config, "no key, in a compacted topic", record).await?;
     let mut impatient = config.clone();
@@ -96,6 +100,10 @@ async fn refuse(config: &ClientConfig) -> Result<()> {
     mocked.set("retries", "0");
     let record = Record::to(PAYMENTS).payload("paid");
     send(&mocked, "retries=0", record).await?;
+    let appended = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+    mock.clear_request_errors(RDKafkaApiKey::Produce);
+    mock.request_errors(RDKafkaApiKey::Produce, &[appended; 100]);
+    send(&mocked, "lost after it stored the record", Record::to(PAYMENTS).payload("paid")).await?;
     // ANCHOR_END: refused
     Ok(())
 }
@@ -111,6 +119,19 @@ async fn send(config: &ClientConfig, what: &str, record: Record<'_>) -> Result<(
             Ok(taken) => println!("      report: taken at offset {}", taken.offset),
         },
     }
+    Ok(())
+}
+
+/// Sends 20 records of 90 bytes at once.
+async fn send_20(config: &ClientConfig, what: &str) -> Result<()> {
+    let (producer, record): (FutureProducer, _) = (config.create()?, "x".repeat(90));
+    println!("  {what}");
+    let send = |_| producer.send_result(Record::to(INVOICES).payload(&record));
+    let sent: Vec<_> = (0..20).filter_map(|n| send(n).ok()).collect();
+    let reports = join_all(sent).await;
+    let refused: Vec<_> = reports.into_iter().flatten().filter_map(Result::err).collect();
+    println!("      report: {} of 20 are refused", refused.len());
+    refused.first().inspect(|(error, _)| println!("      report: {error}"));
     Ok(())
 }
 

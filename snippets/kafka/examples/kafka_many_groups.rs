@@ -76,7 +76,7 @@ async fn join(config: &ClientConfig, group: &str, members: usize) -> Result<Vec<
             .clone()
             .set("group.id", group)
             .set("auto.offset.reset", "earliest")
-            .set("session.timeout.ms", "6000")
+            .set("session.timeout.ms", "6000") // only for this run; the default is 45 s
             .create()?;
         consumer.subscribe(&[TOPIC])?;
         consumers.push(consumer);

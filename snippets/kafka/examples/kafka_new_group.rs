@@ -78,7 +78,7 @@ fn join(config: &ClientConfig, group: &str, reset: Option<&str>) -> Result<Strea
     config
         .set("group.id", group)
         .set("enable.partition.eof", "true")
-        .set("session.timeout.ms", "6000");
+        .set("session.timeout.ms", "6000"); // only for this run; the default is 45 s
     if let Some(reset) = reset {
         config.set("auto.offset.reset", reset);
     }

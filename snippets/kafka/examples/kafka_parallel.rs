@@ -5,20 +5,16 @@
 //!
 //! Run: `cargo run --example kafka_parallel`
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    env,
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap};
+use std::{env, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::{
-    ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    ClientConfig, Message, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     message::OwnedMessage,
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
@@ -31,15 +27,15 @@ use tokio::{
 
 const TOPIC: &str = "kafka-parallel.orders";
 const PARTITIONS: usize = 3;
-const GROUPS: [&str; 1] = ["kafka-parallel.billing"];
+const GROUP: &str = "kafka-parallel.billing";
 const ORDERS: usize = 9;
+const ROOM: usize = 2; // for each partition; hundreds in a service
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
-
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
@@ -48,60 +44,70 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
         )
     })?;
-    remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+    for created in admin.create_topics([&topic], &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     place_orders(&config).await?;
-    let consumed = consume(&config).await;
-    let cleaned = clean_up(&admin).await;
-    consumed.and(cleaned)
+    let consumed = timeout(Duration::from_secs(60), consume(&config)).await;
+    let consumed = consumed.context("not all orders within 60 s").flatten();
+    let groups = gone(admin.delete_groups(&[GROUP], &options).await?);
+    consumed.and(groups).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
 }
 
 async fn consume(config: &ClientConfig) -> Result<()> {
-    let consumer: StreamConsumer = config
-        .clone()
-        .set("group.id", GROUPS[0])
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.offset.store", "false") // a task stores an offset after its work
-        .set("session.timeout.ms", "6000")
-        .create()?;
+    let mut settings = config.clone();
+    settings.set("group.id", GROUP).set("auto.offset.reset", "earliest");
+    settings.set("enable.auto.offset.store", "false"); // a task stores an offset after its work
+    let consumer: StreamConsumer = settings.set("session.timeout.ms", "6000").create()?; // not 45 s
     consumer.subscribe(&[TOPIC])?;
     let consumer = Arc::new(consumer);
 
     // ANCHOR: parallel
-    // Opens when every partition is being worked on: one after the other would never get through.
+    // Opens when all partitions are worked on at the same time.
     let all_at_work = Arc::new(Barrier::new(PARTITIONS));
     let mut workers = JoinSet::new();
     let mut queues: HashMap<i32, mpsc::Sender<OwnedMessage>> = HashMap::new();
-    for _ in 0..ORDERS {
-        let received = timeout(Duration::from_secs(30), consumer.recv()).await;
-        let order = received.context("no order within 30 s")??.detach();
-        let queue = queues.entry(order.partition()).or_insert_with(|| {
-            let (queue, orders) = mpsc::channel(100); // a full one holds up the others: see pause
+    let mut left = ORDERS;
+    while left > 0 {
+        let order = match consumer.recv().await {
+            Err(error) if is_passing(&error) => continue,
+            order => order?.detach(),
+        };
+        left -= 1;
+        let partition = order.partition();
+        let queue = queues.entry(partition).or_insert_with(|| {
+            let (queue, orders) = mpsc::channel(ROOM);
             workers.spawn(work(consumer.clone(), orders, all_at_work.clone()));
             queue
         });
-        queue.send(order).await.context("the worker has ended")?;
+        // The last place: this partition is paused, the others go on. Its worker resumes it.
+        if queue.capacity() == 1 {
+            consumer.pause(&only(partition))?;
+        }
+        queue.try_send(order).context("the worker has ended")?;
     }
     drop(queues); // each worker ends when its queue is empty
     // ANCHOR_END: parallel
 
-    let mut billed = BTreeMap::new();
-    while let Some(worker) = workers.join_next().await {
-        let (partition, orders) = worker??;
-        billed.insert(partition, orders);
-    }
+    let billed = workers.join_all().await.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
     println!("{} partitions were worked on at the same time", billed.len());
     for (partition, orders) in &billed {
         println!("partition {partition}: {orders:?}");
     }
     let committing = move || consumer.commit_consumer_state(CommitMode::Sync);
     match tokio::task::spawn_blocking(committing).await? {
-        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()), // done already
-        Err(error) => Err(error.into()),
+        Err(KafkaError::ConsumerCommit(Code::NoOffset)) => Ok(()), // done already
+        committed => Ok(committed?),
     }
+}
+
+fn only(partition: i32) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(TOPIC, partition);
+    list
 }
 
 async fn work(
@@ -109,17 +115,21 @@ async fn work(
     mut orders: mpsc::Receiver<OwnedMessage>,
     all_at_work: Arc<Barrier>,
 ) -> Result<(i32, Vec<String>)> {
-    let mut billed = Vec::new();
-    let mut partition = -1;
+    let (mut billed, mut partition) = (Vec::new(), -1);
     while let Some(order) = orders.recv().await {
         if billed.is_empty() {
-            let waited = timeout(Duration::from_secs(30), all_at_work.wait()).await;
-            waited.context("the partitions were not worked on at the same time")?;
+            all_at_work.wait().await;
         }
         let text = order.payload_view::<str>().context("no payload")??;
         billed.push(text.to_owned());
         partition = order.partition();
-        consumer.store_offset(TOPIC, partition, order.offset())?;
+        match consumer.store_offset(TOPIC, partition, order.offset()) {
+            Err(KafkaError::StoreOffset(Code::State | Code::UnknownPartition)) => {} // another's now
+            stored => stored?,
+        }
+        if orders.is_empty() {
+            consumer.resume(&only(partition))?;
+        }
     }
     Ok((partition, billed))
 }
@@ -128,33 +138,23 @@ async fn place_orders(config: &ClientConfig) -> Result<()> {
     let mut safe = config.clone();
     safe.set("enable.idempotence", "true").set("message.timeout.ms", "10000");
     let producer: FutureProducer = safe.create()?;
-    for number in 0..ORDERS {
-        let order = format!("order {}", number + 1);
-        let record: FutureRecord<str, _> =
-            FutureRecord::to(TOPIC).partition((number % PARTITIONS) as i32).payload(&order);
-        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
+    for (number, order) in (0..ORDERS).map(|number| (number, format!("order {}", number + 1))) {
+        let record = FutureRecord::<str, _>::to(TOPIC).partition((number % PARTITIONS) as i32);
+        let sent = producer.send(record.payload(&order), Timeout::Never).await;
+        sent.map_err(|(error, _)| error)?;
     }
     println!("{ORDERS} orders in {TOPIC}, {PARTITIONS} partitions");
     Ok(())
 }
 
-/// Removes the topic and the groups, of which some may never have come to be.
-async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => bail!("cannot delete {group}: {code}"),
-        }
-    }
-    remove_topic(admin).await
+fn is_passing(error: &KafkaError) -> bool {
+    use Code::{AllBrokersDown, BrokerTransportFailure, PollExceeded, Resolve};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure | PollExceeded | Resolve))
 }
 
-async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
-    }
-    Ok(())
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    let fine = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound];
+    let mut failed = results.into_iter().filter_map(Result::err).filter(|e| !fine.contains(&e.1));
+    failed.next().map_or(Ok(()), |(name, code)| bail!("cannot delete {name}: {code}"))
 }

@@ -1,25 +1,25 @@
 //! A consumer pauses its partitions while the work behind it is full, and stays in its group.
 //!
 //! Guarantee: at least once, in order, and no more than the channel holds waits for the worker. The
-//! member keeps polling, so it is not thrown out, however slow the worker is.
+//! member keeps polling, so it stays in the group, however slow the worker is.
 //!
 //! Run: `cargo run --example kafka_pause`
 
-use std::{env, sync::Arc, time::Duration};
+use std::{collections::VecDeque, env, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rdkafka::{
     ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode as Code},
     message::OwnedMessage,
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -42,15 +42,16 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
         )
     })?;
-    remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+    for created in admin.create_topics([&topic], &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     upload(&config).await?;
     let consumed = consume(&config).await;
-    let cleaned = clean_up(&admin).await;
-    consumed.and(cleaned)
+    let groups = gone(admin.delete_groups(&GROUPS, &options).await?);
+    consumed.and(groups).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
 }
 
 async fn consume(config: &ClientConfig) -> Result<()> {
@@ -59,7 +60,7 @@ async fn consume(config: &ClientConfig) -> Result<()> {
         .set("group.id", GROUPS[0])
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.offset.store", "false") // the worker stores after its work
-        .set("session.timeout.ms", "6000")
+        .set("session.timeout.ms", "6000") // only for this run; the default is 45 s
         .set("max.poll.interval.ms", "6000") // the least: the first photo takes longer
         .create()?;
     consumer.subscribe(&[TOPIC])?;
@@ -71,25 +72,27 @@ async fn consume(config: &ClientConfig) -> Result<()> {
     let (mut read, mut pauses) = (0, 0);
     let deadline = Instant::now() + Duration::from_secs(60);
     // ANCHOR: pause
-    let mut held: Option<OwnedMessage> = None; // read, and no room for it yet
-    while read < PHOTOS || held.is_some() {
+    let mut held = VecDeque::new(); // read, and no room for it yet
+    while read < PHOTOS || !held.is_empty() {
         tokio::select! {
-            room = photos.reserve(), if held.is_some() => {
-                room?.send(held.take().context("nothing is held")?);
-                consumer.resume(&consumer.assignment()?)?;
+            room = photos.reserve(), if !held.is_empty() => {
+                room?.send(held.pop_front().context("nothing is held")?);
+                if held.is_empty() {
+                    consumer.resume(&consumer.assignment()?)?;
+                }
             }
             // Also polled while it is paused: that keeps the member in the group.
             photo = consumer.recv() => {
-                ensure!(held.is_none(), "a paused partition gave a record");
+                let photo = match photo {
+                    Err(error) if is_passing(&error) => continue,
+                    photo => photo?.detach(),
+                };
                 read += 1;
-                match photos.try_send(photo?.detach()) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(photo)) => {
-                        held = Some(photo);
-                        consumer.pause(&consumer.assignment()?)?;
-                        pauses += 1;
-                    }
-                    Err(TrySendError::Closed(_)) => bail!("the worker has ended"),
+                held.push_back(photo);
+                if held.len() > 1 || photos.capacity() == 0 {
+                    // Again for each record: those that a rebalance brings are not paused.
+                    consumer.pause(&consumer.assignment()?)?;
+                    pauses += 1;
                 }
             }
             () = sleep_until(deadline) => bail!("{read} photos within 60 s"),
@@ -115,7 +118,10 @@ async fn shrink(
     while let Some(photo) = photos.recv().await {
         let work = if done.is_empty() { 8_000 } else { 50 };
         sleep(Duration::from_millis(work)).await;
-        consumer.store_offset(TOPIC, photo.partition(), photo.offset())?;
+        match consumer.store_offset(TOPIC, photo.partition(), photo.offset()) {
+            Err(KafkaError::StoreOffset(Code::State | Code::UnknownPartition)) => {} // another's now
+            stored => stored?,
+        }
         done.push(photo.offset());
     }
     Ok(done)
@@ -137,23 +143,15 @@ async fn upload(config: &ClientConfig) -> Result<()> {
     Ok(())
 }
 
-/// Removes the topic and the groups, of which some may never have come to be.
-async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => bail!("cannot delete {group}: {code}"),
-        }
-    }
-    remove_topic(admin).await
+fn is_passing(error: &KafkaError) -> bool {
+    use Code::{AllBrokersDown, BrokerTransportFailure, PollExceeded, Resolve};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure | PollExceeded | Resolve))
 }
 
-async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
-    }
-    Ok(())
+/// Whether all of it is gone, or never was.
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    let fine = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound];
+    let mut failed = results.into_iter().filter_map(Result::err).filter(|e| !fine.contains(&e.1));
+    failed.next().map_or(Ok(()), |(name, code)| bail!("cannot delete {name}: {code}"))
 }

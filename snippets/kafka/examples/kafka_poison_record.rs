@@ -90,7 +90,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
 /// Processes payments to the end of the partition. With a producer, what can't be read is put aside.
 async fn consume(config: &ClientConfig, group: &str, dead: Option<&FutureProducer>) -> Result<()> {
     let mut by_hand = config.clone();
-    by_hand.set("group.id", group).set("session.timeout.ms", "6000");
+    by_hand.set("group.id", group).set("session.timeout.ms", "6000"); // by default 45 s
     by_hand.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
     by_hand.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
     let consumer: StreamConsumer = by_hand.create()?;

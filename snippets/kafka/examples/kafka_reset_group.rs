@@ -57,7 +57,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("session.timeout.ms", "6000");
+        .set("session.timeout.ms", "6000"); // only for this run; the default is 45 s
 
     let member: StreamConsumer = group.create()?;
     println!("the group reads {:?}", read_and_commit(&member).await?);

@@ -5,22 +5,21 @@
 //!
 //! Run: `cargo run --example kafka_shutdown`
 
-use std::{env, pin::pin, time::Duration};
+use std::{env, pin::pin, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     client::DefaultClientContext,
     consumer::{CommitMode, Consumer, StreamConsumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
 use tokio::{
     signal,
-    sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, timeout},
 };
 
 const TOPIC: &str = "kafka-shutdown.orders";
@@ -41,14 +40,15 @@ async fn main() -> Result<()> {
                  or cargo run --bin sandbox -- up"
         )
     })?;
-    remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
+    let options = AdminOptions::new();
+    gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
-    for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
+    for created in admin.create_topics([&topic], &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
-    let cleaned = clean_up(&admin).await;
-    shown.and(cleaned)
+    let groups = gone(admin.delete_groups(&GROUPS, &options).await?);
+    shown.and(groups).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
 }
 
 async fn show(config: &ClientConfig) -> Result<()> {
@@ -67,8 +67,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
     for commits in [true, false, true] {
         let started = Instant::now();
-        let orders = consume(config, commits).await?;
-        let waited = match started.elapsed() < SESSION {
+        let consumed = timeout(Duration::from_secs(60), consume(config, commits)).await;
+        let orders = consumed.context("no three orders within 60 s")??;
+        let waited = match started.elapsed() < SESSION / 2 {
             true => "at once",
             false => "after the session timeout",
         };
@@ -78,10 +79,9 @@ async fn show(config: &ClientConfig) -> Result<()> {
     Ok(())
 }
 
-/// Bills orders until it is told to stop, here by its third order.
+/// Bills orders until it is told to stop.
 async fn consume(config: &ClientConfig, commits: bool) -> Result<Vec<String>> {
-    let told_to_stop = Notify::new();
-    let mut billed = Vec::new();
+    let mut billed: Vec<String> = Vec::new();
     // ANCHOR: shutdown
     let consumer: StreamConsumer = config
         .clone()
@@ -94,32 +94,36 @@ async fn consume(config: &ClientConfig, commits: bool) -> Result<Vec<String>> {
     consumer.subscribe(&[TOPIC])?;
 
     // One future for the whole loop: a new one would miss a signal that came before it.
-    let mut stop = pin!(stopped(&told_to_stop));
-    loop {
+    let mut stop = pin!(stopped());
+    let ended = loop {
         let message = tokio::select! {
             biased;
-            stopped = &mut stop => break stopped?,
-            message = consumer.recv() => message?,
-            () = sleep(Duration::from_secs(30)) => bail!("no order within 30 s"),
+            stopped = &mut stop => break stopped,
+            message = consumer.recv() => message,
         };
-        // The work is not inside of select: nothing can cut it off.
-        let order = message.payload_view::<str>().context("no payload")??;
-        billed.push(order.to_owned());
-        consumer.store_offset_from_message(&message)?;
-        if billed.len() == 3 {
-            told_to_stop.notify_one();
+        match message {
+            Err(error) if is_passing(&error) => {}
+            Err(error) => break Err(error.into()), // what is done is committed all the same
+            // The work is not inside of select: nothing can cut it off.
+            Ok(order) => {
+                billed.push(String::from_utf8_lossy(order.payload().unwrap_or_default()).into());
+                consumer.store_offset_from_message(&order)?;
+            }
         }
-    }
+        if billed.len() == 3 {
+            terminate()?; // as a container is stopped; the program does it to itself
+        }
+    };
     if commits && !billed.is_empty() {
         consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs any more
     }
-    drop(consumer); // says goodbye, so that the group need not wait for the session timeout
+    drop(consumer); // leaves the group, which need not wait for the session timeout
     // ANCHOR_END: shutdown
-    Ok(billed)
+    ended.map(|()| billed)
 }
 
-/// Ctrl-C, a container's SIGTERM, or whatever else tells a service to stop.
-async fn stopped(told: &Notify) -> Result<()> {
+/// Ctrl-C, or a container's SIGTERM.
+async fn stopped() -> Result<()> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
     #[cfg(unix)]
@@ -129,27 +133,25 @@ async fn stopped(told: &Notify) -> Result<()> {
     tokio::select! {
         pressed = signal::ctrl_c() => Ok(pressed?),
         _ = terminated => Ok(()),
-        () = told.notified() => Ok(()),
     }
 }
 
-/// Removes the topic and the groups, of which some may never have come to be.
-async fn clean_up(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_groups(&GROUPS, &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => bail!("cannot delete {group}: {code}"),
-        }
-    }
-    remove_topic(admin).await
-}
-
-async fn remove_topic(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
-    for deleted in admin.delete_topics(&[TOPIC], &AdminOptions::new()).await? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => bail!("cannot delete {topic}: {code}"),
-        }
-    }
+/// Sends SIGTERM to this process.
+fn terminate() -> Result<()> {
+    let sent = Command::new("sh").args(["-c", "kill -TERM $PPID"]).status();
+    ensure!(sent.context("needs sh")?.success(), "the signal could not be sent");
     Ok(())
+}
+
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, PollExceeded, Resolve};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure | PollExceeded | Resolve))
+}
+
+/// Whether all of it is gone, or never was.
+fn gone(results: Vec<TopicResult>) -> Result<()> {
+    let fine = [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::GroupIdNotFound];
+    let mut failed = results.into_iter().filter_map(Result::err).filter(|e| !fine.contains(&e.1));
+    failed.next().map_or(Ok(()), |(name, code)| bail!("cannot delete {name}: {code}"))
 }

@@ -89,7 +89,7 @@ fn join(config: &ClientConfig) -> Result<StreamConsumer> {
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .set("max.poll.interval.ms", "6000") // the least; 5 minutes by default
-        .set("session.timeout.ms", "6000")
+        .set("session.timeout.ms", "6000") // only for this run; the default is 45 s
         .create()?;
     consumer.subscribe(&[TOPIC])?;
     Ok(consumer)

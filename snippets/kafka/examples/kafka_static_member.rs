@@ -92,7 +92,7 @@ async fn show(config: &ClientConfig) -> Result<()> {
 
 fn join(config: &ClientConfig, group: &str, instance: Option<&str>) -> Result<Member> {
     let mut config = config.clone();
-    config.set("group.id", group).set("session.timeout.ms", "6000");
+    config.set("group.id", group).set("session.timeout.ms", "6000"); // by default 45 s
     if let Some(instance) = instance {
         config.set("group.instance.id", instance);
     }

@@ -100,6 +100,7 @@ fn threaded(config: &ClientConfig, records: usize) -> Result<usize> {
     }
     producer.flush(Duration::from_secs(60))?; // all receipts are here
     // ANCHOR_END: threaded
+    ensure!(STORED.load(Relaxed) == records, "some records were not stored");
     Ok(STORED.load(Relaxed))
 }
 
@@ -127,7 +128,7 @@ fn consume(config: &ClientConfig, records: usize) -> Result<usize> {
         .set("group.id", GROUP)
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
-        .set("session.timeout.ms", "6000")
+        .set("session.timeout.ms", "6000") // only for this run; the default is 45 s
         .set("fetch.queue.backoff.ms", "10") // after a full queue; the default is 1 s
         .create()?;
     consumer.subscribe(&[TOPIC])?;

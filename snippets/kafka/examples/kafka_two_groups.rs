@@ -80,7 +80,7 @@ async fn read_to_the_end(config: &ClientConfig, group: &str) -> Result<usize> {
         .set("group.id", group)
         .set("auto.offset.reset", "earliest") // counts only for a group that has committed nothing
         .set("enable.partition.eof", "true")
-        .set("session.timeout.ms", "6000")
+        .set("session.timeout.ms", "6000") // only for this run; the default is 45 s
         .create()?;
     consumer.subscribe(&[TOPIC])?;
 

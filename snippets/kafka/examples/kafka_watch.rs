@@ -42,6 +42,7 @@ async fn main() -> Result<()> {
     })?;
     remove_topic(&admin).await?; // left by a run that was cut off, with its group's offsets
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
+    let topic = topic.set("max.message.bytes", "1000"); // the last order is larger
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
         created.map_err(|(_, code)| code)?;
     }
@@ -55,8 +56,8 @@ async fn show(config: &ClientConfig) -> Result<()> {
     receipts(config).await?;
     let monitor: BaseConsumer =
         config.clone().set("group.id", GROUPS[0]).set("enable.auto.commit", "false").create()?;
-    let mut read = TopicPartitionList::new(); // as if the group had read 16
-    read.add_partition_offset(TOPIC, 0, Offset::Offset(16))?;
+    let mut read = TopicPartitionList::new(); // as if the group had read 15
+    read.add_partition_offset(TOPIC, 0, Offset::Offset(15))?;
     monitor.commit(&read, CommitMode::Sync)?;
     // ANCHOR: lag
     let committed = monitor.committed_offsets(read, LIMIT)?;
@@ -93,7 +94,7 @@ async fn receipts(config: &ClientConfig) -> Result<()> {
     // ANCHOR: receipts
     let (mut failed, mut late, mut slowest) = (0, 0, Duration::ZERO);
     for number in 1..=ORDERS {
-        let order = format!("order {number}");
+        let order = "x".repeat(if number == ORDERS { 2_000 } else { 20 });
         let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(&order);
         let sent = Instant::now();
         let receipt = producer.send_result(record).map_err(|(error, _)| error)?;
