@@ -140,7 +140,7 @@ async fn answer(channel: &Channel, request: Delivery) -> Result<()> {
         // Given back it would come again, to this server or to the next, and fail again.
         Err(_) => request.reject(BasicRejectOptions { requeue: false }).await?,
     };
-    Ok(ensure!(settled, "not settled: the channel is closed"))
+    settled.then_some(()).context("not settled: the channel is closed")
 }
 
 async fn price(article: &[u8]) -> Result<&'static str, &'static str> {
