@@ -10,9 +10,7 @@ use std::{env, pin::pin, process, process::Stdio, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, uri::AMQPUri,
-};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -35,7 +33,8 @@ async fn main() -> Result<()> {
     let reached = admin.inner().fetch_metadata(None, Duration::from_secs(5)); // blocks; it is alone
     reached.with_context(|| format!("cannot use Kafka at {brokers}; {START}"))?;
     let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
+    let uri: lapin::uri::AMQPUri =
+        uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
     let tried = format!("cannot use RabbitMQ at {}:{}", uri.authority.host, uri.authority.port);
     // A port that accepts and then says nothing would hold the handshake for ever.
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
@@ -142,7 +141,8 @@ async fn publish(jobs: &Channel, id: &str, data: &[u8]) -> Result<()> {
     let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
     let sent = jobs.basic_publish("".into(), QUEUE.into(), mandatory, data, properties);
     let confirmed = timeout(LIMIT, async { sent.await?.await }).await.context("no confirm")??;
-    Ok(ensure!(confirmed == Confirmation::Ack(None), "no queue took {id}"))
+    ensure!(confirmed == Confirmation::Ack(None), "no queue took {id}");
+    Ok(())
 }
 // ANCHOR_END: bridge
 

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use tokio::{select, signal, task::block_in_place, time::sleep, time::timeout};
 
 const TOPICS: [&str; 1] = ["kafka-outbox.orders"];
-const START: &str = "; start one: docker compose up -d --wait, or cargo run --bin sandbox -- up";
+const START: &str = "to start one: docker compose up -d --wait, or cargo run --bin sandbox -- up";
 const LARGEST: usize = 900_000; // bytes; by default the client and the broker take a little more
 const LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
     config.set("bootstrap.servers", &brokers);
     let admin: AdminClient<_> = config.create()?;
     let reached = admin.inner().fetch_metadata(None, Duration::from_secs(5)); // blocks; it is alone
-    reached.with_context(|| format!("cannot use Kafka at {brokers}{START}"))?;
+    reached.with_context(|| format!("cannot use Kafka at {brokers}; {START}"))?;
     let options = AdminOptions::new();
     checked(admin.delete_topics(&TOPICS, &options).await?)?; // left by a run that was cut off
     let topics = TOPICS.map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)));

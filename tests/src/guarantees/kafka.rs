@@ -88,6 +88,15 @@ impl Topic {
         })
     }
 
+    /// The offset that the next record will have.
+    ///
+    /// # Errors
+    /// The leader does not answer.
+    pub fn end(&self) -> Result<i64> {
+        let client: BaseConsumer = config(&self.servers).create()?;
+        Ok(client.fetch_watermarks(&self.name, 0, LIMIT)?.1)
+    }
+
     /// Waits until a node sees another leader than `old`, and returns it.
     ///
     /// # Errors

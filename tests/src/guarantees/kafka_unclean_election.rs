@@ -20,8 +20,8 @@ pub const EXPERIMENT: Experiment = Experiment {
 };
 
 fn run(lab: &mut Lab) -> Result<Findings> {
-    let on = stale_follower(lab, "true")?;
-    let off = stale_follower(lab, "false")?;
+    let (on, used_again) = stale_follower(lab, "true")?;
+    let (off, next) = stale_follower(lab, "false")?;
     let mut findings = Findings::default();
     findings.case("unclean.leader.election.enable=true", &on);
     findings.case("unclean.leader.election.enable=false", &off);
@@ -33,10 +33,19 @@ fn run(lab: &mut Lab) -> Result<Findings> {
         "unclean election off: no confirmed record is lost",
         off.lost == 0,
     );
+    findings.conclude(
+        "unclean election on: the next record has an offset that a lost record had",
+        used_again < on.confirmed as i64,
+    );
+    findings.conclude(
+        "unclean election off: the next record has an offset that none had",
+        next == off.confirmed as i64,
+    );
     Ok(findings)
 }
 
-fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<Counts> {
+/// What was counted, and the offset of the record that was sent next.
+fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<(Counts, i64)> {
     let runtime = lab.runtime();
     let cluster = lab.cluster(On::QuickKafka)?;
     let name = format!("unclean-election.{unclean}");
@@ -68,5 +77,8 @@ fn stale_follower(lab: &mut Lab, unclean: &str) -> Result<Counts> {
     let read = topic.read(&sender.receipts().numbers())?;
     let mut counts = sender.receipts().counts(sender.sent(), &read);
     counts.stall = None; // the sending pauses by itself
-    Ok(counts)
+    let later = Sender::new(&topic, &[("acks", "all")])?;
+    later.send(1)?;
+    later.await_confirmed(1)?;
+    Ok((counts, topic.end()? - 1))
 }
