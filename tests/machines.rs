@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -170,6 +171,47 @@ fn very_many_files_at_once() -> Result<()> {
         ],
         ..Kind::default()
     })
+}
+
+/// A proxy that notes what it is asked for and hangs up.
+#[test]
+fn the_sdk_asks_a_proxy_for_this_machine() -> Result<()> {
+    let binaries = program::binaries(&tests::root(), &[], &["sqs_send_receive"])?;
+    let program = binaries
+        .get("sqs_send_receive")
+        .context("cargo built no program")?;
+    for (variable, excepted) in [
+        ("HTTP_PROXY", ""),
+        ("ALL_PROXY", ""),
+        ("HTTP_PROXY", "localhost"),
+    ] {
+        let proxy = TcpListener::bind("127.0.0.1:0")?;
+        let address = proxy.local_addr()?;
+        proxy.set_nonblocking(true)?;
+        // Nothing listens there.
+        let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let run = Command::new(program)
+            .env_clear()
+            .env("AWS_ENDPOINT_URL", format!("http://localhost:{closed}"))
+            .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test")])
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env(variable, format!("http://{address}"))
+            .env("NO_PROXY", excepted)
+            .output()?;
+        let said = String::from_utf8_lossy(&run.stderr);
+        ensure!(run.status.code() == Some(1), "{}: {said}", run.status);
+        let was_asked = proxy.accept().is_ok();
+        let expected = excepted.is_empty();
+        ensure!(
+            was_asked == expected,
+            "{variable}, NO_PROXY={excepted}: the proxy was asked: {was_asked}"
+        );
+        ensure!(
+            !said.contains(&address.to_string()),
+            "it names the proxy now: {said}"
+        );
+    }
+    Ok(())
 }
 
 /// Starts the sandbox, runs the programs at their default addresses, builds a book and ends the sandbox.
