@@ -14,8 +14,9 @@ use mdbook_preprocessor::Preprocessor;
 use crate::{
     build::{self, Options},
     errors::Problems,
-    ledger::FRESH_DAYS,
+    ledger::{FRESH_DAYS, judged},
     preprocess::Guide,
+    search::quality,
     serve, stale,
 };
 
@@ -58,6 +59,26 @@ enum Command {
         /// The day that counts as today, such as 2026-11-25.
         #[arg(long)]
         as_of: Option<Date>,
+    },
+    /// Lists the claims that nobody has held against their proof as both are now.
+    Unjudged,
+    /// Notes that claims were held against their proofs today, each by its id.
+    Judge {
+        /// The ids of the claims.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Asks the search a set of queries and prints how often the right page comes first; needs node.
+    SearchQuality {
+        /// Also asks stock mdBook's index and Pagefind of the same pages; needs npm, and the network once.
+        #[arg(long)]
+        peers: bool,
+        /// Also tells the failures of the half that the search is not improved by.
+        #[arg(long)]
+        held_back: bool,
+        /// Another file of queries: on each line a query, a tab, and the pages that answer it.
+        #[arg(long)]
+        queries: Option<PathBuf>,
     },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
@@ -117,6 +138,29 @@ fn execute(cli: &Cli) -> Result<()> {
             stale::lines(&site, *days).iter().for_each(|line| say(line));
             Ok(())
         }
+        Some(Command::Unjudged) => {
+            let site = build::survey(&root(cli)?, build::today())?;
+            let lines = judged::lines(&site.ledger, &site.runs);
+            lines.iter().for_each(|line| say(line));
+            Ok(())
+        }
+        Some(Command::Judge { ids }) => {
+            let (root, today) = (root(cli)?, build::today());
+            let site = build::survey(&root, today)?;
+            judged::mark(&root, &site.ledger, &site.runs, ids, &today.to_string())
+        }
+        Some(Command::SearchQuality {
+            peers,
+            held_back,
+            queries,
+        }) => quality::run(
+            &root(cli)?,
+            &quality::Options {
+                peers: *peers,
+                held_back: *held_back,
+                queries: queries.clone(),
+            },
+        ),
         Some(Command::Preprocess { question: None }) => preprocess(),
         Some(Command::Preprocess {
             question: Some(Question::Supports { .. }),

@@ -21,7 +21,7 @@ use crate::{
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
-    search::{Index, Sections},
+    search::{self, Index},
     settings, styles,
 };
 
@@ -77,7 +77,7 @@ fn complete_pages(
         let rendered = read(&file)?;
         let outline = page::outline(&rendered)?;
         let page = first_of(address, facts);
-        let mut sections = None;
+        let mut found = None;
         if let Some(facts) = facts.get(page) {
             let place = Place {
                 address,
@@ -90,9 +90,8 @@ fn complete_pages(
                 modules,
             };
             if address == page {
-                let (name, part) = navigation.names(page);
-                let part = part.unwrap_or_default();
-                sections = Some(Sections::of(address, name, part, &rendered)?);
+                let part = navigation.names(page).1.unwrap_or_default();
+                found = Some(search::Page::read(address, part, facts, &rendered)?);
             }
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site
@@ -100,16 +99,16 @@ fn complete_pages(
         {
             write(&file, &page::complete_redirect(&rendered, site, address)?)?;
         }
-        Ok((address.clone(), outline, sections))
+        Ok((address.clone(), outline, found))
     };
     let pages: Vec<&String> = files.iter().filter(|file| is_page(file)).collect();
     let completed: Result<Vec<_>> = pages.into_par_iter().map(complete).collect();
     let mut index = Index::default();
     let mut outlines = BTreeMap::new();
-    for (address, outline, sections) in completed? {
+    for (address, outline, found) in completed? {
         outlines.insert(address, outline);
-        if let Some(sections) = sections {
-            index.add(sections);
+        if let Some(page) = found {
+            index.add(page);
         }
     }
     Ok((outlines, index))

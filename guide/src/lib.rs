@@ -26,7 +26,7 @@ mod page;
 mod port;
 mod preprocess;
 mod runs;
-mod search;
+pub mod search;
 pub mod serve;
 mod settings;
 mod site;

@@ -5,12 +5,14 @@ use crate::{examples, ledger::Kind, markup, site::Page};
 
 use super::PageContent;
 
-/// The first two lines of a chapter.
+/// The first two lines of a chapter, or three.
 pub struct Opening<'a> {
     /// The title, as Markdown.
     pub title: &'a str,
     /// One sentence that says what the page is about.
     pub description: &'a str,
+    /// What readers type into the search for it, of the line `<!-- keywords: a, b -->`; mostly nothing.
+    pub keywords: &'a str,
     /// What follows.
     pub rest: &'a str,
 }
@@ -37,10 +39,14 @@ pub fn split(chapter: &str) -> Result<Opening<'_>, (usize, String)> {
         let message = "no description; write <!-- description: one sentence --> on line 2";
         (2, message.to_owned())
     })?;
+    let (third, after) = rest.split_once('\n').unwrap_or((rest, ""));
+    let keywords = third.trim().strip_prefix("<!-- keywords:");
+    let keywords = keywords.and_then(|text| text.strip_suffix("-->"));
     Ok(Opening {
         title,
         description,
-        rest,
+        keywords: keywords.unwrap_or_default().trim(),
+        rest: if keywords.is_some() { after } else { rest },
     })
 }
 

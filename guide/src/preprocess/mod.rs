@@ -61,6 +61,8 @@ pub struct PageFacts {
     pub source: PathBuf,
     /// The page's sentence for search engines.
     pub description: String,
+    /// What readers type into the search for it.
+    pub keywords: String,
     /// The system that it is about.
     pub system: Option<System>,
     /// The names of the programs that it shows.
@@ -195,6 +197,7 @@ pub struct PageContent<'a> {
     /// The drawings so far.
     drawings: Vec<String>,
     description: String,
+    keywords: String,
     data: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
@@ -210,6 +213,7 @@ impl<'a> PageContent<'a> {
             shown: Vec::new(),
             drawings: Vec::new(),
             description: String::new(),
+            keywords: String::new(),
             data: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -237,6 +241,7 @@ impl<'a> PageContent<'a> {
             }
         };
         self.description = opening.description.to_owned();
+        self.keywords = opening.keywords.to_owned();
         let titled = match self.format {
             Format::Html => opening.rest.to_owned(),
             Format::Markdown => scan::with_titles(opening.rest),
@@ -471,6 +476,7 @@ impl<'a> PageContent<'a> {
         PageFacts {
             source: self.page.source.clone(),
             description: self.description.clone(),
+            keywords: self.keywords.clone(),
             system: self.page.system(),
             programs: self.page.programs.clone(),
             versions: versions(&self.shown),

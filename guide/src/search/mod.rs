@@ -1,11 +1,16 @@
 //! The index of the search: what a reader's query needs of it comes in small pieces, and nothing of it
 //! before the first query.
 //!
-//! `search/search.js` is the code with the list of the pieces. The words lie in sorted pieces
-//! (`w-HASH.txt`), the names of the sections in others (`s-HASH.json`). A hash of its content stands in
-//! each piece's name.
+//! `search/search.js` is the code with the list of the pieces. The words lie in sorted pieces (`wN`), the
+//! headings of the pages in others (`hN`), their sentences in a third kind (`tPAGE.N`), of which only those
+//! of the hits on the screen are loaded; the words as they are written (`v`) serve when a query has one that
+//! the guide has not. One hash of all stands in each piece's name.
 
+mod counts;
+mod pieces;
+pub mod quality;
 mod sections;
+mod synonyms;
 mod words;
 
 use std::{
@@ -19,97 +24,139 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::memo::Memo;
+use crate::{examples::System, memo::Memo, preprocess::PageFacts};
+use counts::{Averages, Counts, Whole};
 
 /// The code that reads the index.
-const SCRIPT: &str = include_str!("search.js");
+const SCRIPT: &str = concat!(include_str!("stem.js"), include_str!("search.js"));
 
-/// Bytes of a piece of words, before compression.
-const WORDS: usize = 6_000;
-/// Bytes of a piece of names, before compression.
-const NAMES: usize = 6_000;
+/// Pages that lead on when nothing is found, those that there are.
+const WAYS: [&str; 4] = [
+    "compare/how-to-choose.html",
+    "reference/questions.html",
+    "reference/errors.html",
+    "reference/glossary.html",
+];
 
-/// A word in more than this share of the sections tells nothing by being in one.
-const COMMON: f64 = 0.3;
-
-/// How much a word weighs in a section.
-const SEVERAL: u32 = 1;
-const IN_HEADING: u32 = 2;
-const IN_TITLE: u32 = 3;
-
-/// The words and sections of the pages so far.
+/// The pages so far.
 #[derive(Default)]
 pub struct Index {
-    /// Name, part, address, and the sections of each page.
-    pages: Vec<serde_json::Value>,
-    /// The number of each page's first section.
-    starts: Vec<usize>,
-    sections: usize,
-    /// The sections of each word, with its weight there.
-    words: BTreeMap<String, Vec<(usize, u32)>>,
+    pages: Vec<Page>,
 }
 
-/// The sections of a page as the index takes them.
-pub struct Sections {
-    /// Name, part, address, and id and heading of each section.
-    page: serde_json::Value,
-    words: Arc<Words>,
+/// A page as the index takes it.
+pub struct Page {
+    address: String,
+    part: String,
+    system: Option<System>,
+    content: Arc<Content>,
 }
 
-/// The words of each section of a page, with their weights there.
-type Words = Vec<HashMap<String, u32>>;
+/// What a page says.
+struct Content {
+    sections: Vec<sections::Section>,
+    counts: Vec<Counts>,
+    whole: Whole,
+    /// The stems of titles, headings and keywords that have several, in one, with the section and what it is
+    /// worth that a query has them side by side.
+    phrases: Vec<(String, usize, f32)>,
+    /// The words of the text as they are written, with how often.
+    vocabulary: HashMap<String, u32>,
+}
 
-/// Id and heading of each section, and the words, of pages by their HTML.
-type Known = Memo<(Vec<(String, String)>, Arc<Words>)>;
+/// What pages say, by their HTML and keywords.
+static KNOWN: LazyLock<Memo<Arc<Content>>> = LazyLock::new(Memo::default);
 
-static KNOWN: LazyLock<Known> = LazyLock::new(Memo::default);
-
-impl Sections {
-    /// Reads the sections of a rendered page.
+impl Page {
+    /// Reads a rendered page.
     ///
     /// # Errors
     /// The page can't be parsed.
-    pub fn of(address: &str, name: &str, part: &str, html: &str) -> Result<Self> {
-        let (names, words) = KNOWN.try_get_or(html, || {
-            let sections = sections::of(html)?;
-            let words = sections.iter().enumerate().map(|(number, section)| {
-                let in_heading = if number == 0 { IN_TITLE } else { IN_HEADING };
-                weights(section, in_heading)
-            });
-            let words = Arc::new(words.collect());
-            let names = sections.into_iter().map(|s| (s.id, s.heading)).collect();
-            anyhow::Ok((names, words))
+    pub fn read(address: &str, part: &str, facts: &PageFacts, html: &str) -> Result<Self> {
+        // The part is a word for each of its pages: a pattern, a comparison.
+        let (description, keywords) = (&facts.description, format!("{}, {part}", facts.keywords));
+        let content = KNOWN.try_get_or((html, description, &keywords), || {
+            Content::of(html, description, &keywords).map(Arc::new)
         })?;
         Ok(Self {
-            page: json!([name, part, address, names]),
-            words,
+            address: address.to_owned(),
+            part: part.to_owned(),
+            system: facts.system,
+            content,
+        })
+    }
+
+    /// Whether it only lists what other pages say.
+    fn is_evidence(&self) -> bool {
+        self.address.starts_with("evidence")
+    }
+}
+
+impl Content {
+    fn of(html: &str, description: &str, keywords: &str) -> Result<Self> {
+        let sections = sections::of(html)?;
+        let counts = sections.iter().enumerate().map(|(number, section)| {
+            let is_head = number == 0;
+            let of_head = |text| if is_head { text } else { "" };
+            Counts::of(section, of_head(description), of_head(keywords))
+        });
+        let counts: Vec<_> = counts.collect();
+        let mut vocabulary = HashMap::new();
+        let of_sections = sections.iter();
+        let texts = of_sections.flat_map(|section| [&*section.heading, &*section.prose]);
+        for word in texts.chain([keywords]).flat_map(words::of) {
+            *vocabulary.entry(word).or_default() += 1;
+        }
+        Ok(Self {
+            whole: Whole::of(&counts),
+            phrases: phrases(&sections, keywords),
+            sections,
+            counts,
+            vocabulary,
         })
     }
 }
 
-fn weights(section: &sections::Section, in_heading: u32) -> HashMap<String, u32> {
-    let mut counts: HashMap<String, u32> = HashMap::new();
-    for word in words::of(&section.text) {
-        *counts.entry(word).or_default() += 1;
+/// What a phrase is worth in a title or among the keywords, and in a heading.
+const IN_TITLE: f32 = 4.0;
+const IN_HEADING: f32 = 2.5;
+/// Longer ones are sentences.
+const LONGEST_PHRASE: usize = 4;
+
+fn phrases(sections: &[sections::Section], keywords: &str) -> Vec<(String, usize, f32)> {
+    let title = sections.first().map_or("", |head| head.heading.as_str());
+    let of_sections = sections.iter().enumerate().map(|(number, section)| {
+        let worth = if number == 0 { IN_TITLE } else { IN_HEADING };
+        (section.heading.as_str(), number, worth)
+    });
+    let of_keywords = keywords.split(',').map(|keyword| (keyword, 0, IN_TITLE));
+    let phrase = |(text, section, worth)| {
+        let telling = words::of(text).filter(|word| !words::is_stop(word));
+        let mut stems: Vec<String> = telling.map(|word| words::stem(&word)).collect();
+        // Whoever types only a page's title means that page.
+        let shortest = if text == title { 1 } else { 2 };
+        let is_phrase = (shortest..=LONGEST_PHRASE).contains(&stems.len());
+        // In whatever order they are typed.
+        stems.sort_unstable();
+        is_phrase.then(|| (format!("+{}", stems.concat()), section, worth))
+    };
+    let phrases = of_sections.chain(of_keywords).filter_map(phrase);
+    let mut best: BTreeMap<String, (usize, f32)> = BTreeMap::new();
+    for (phrase, section, worth) in phrases {
+        let known = best.entry(phrase).or_insert((section, worth));
+        if known.1 < worth {
+            *known = (section, worth);
+        }
     }
-    let weigh = |(word, count)| (word, if count > 2 { SEVERAL } else { 0 });
-    let mut weights: HashMap<_, _> = counts.into_iter().map(weigh).collect();
-    weights.extend(words::of(&section.heading).map(|word| (word, in_heading)));
-    weights
+    let best = best.into_iter();
+    best.map(|(phrase, (section, worth))| (phrase, section, worth))
+        .collect()
 }
 
 impl Index {
     /// Adds a page.
-    pub fn add(&mut self, page: Sections) {
-        self.starts.push(self.sections);
-        self.pages.push(page.page);
-        for words in page.words.iter() {
-            for (word, weight) in words {
-                let places = self.words.entry(word.clone()).or_default();
-                places.push((self.sections, *weight));
-            }
-            self.sections += 1;
-        }
+    pub fn add(&mut self, page: Page) {
+        self.pages.push(page);
     }
 
     /// Writes the index below the site's folder.
@@ -117,116 +164,124 @@ impl Index {
     /// # Errors
     /// A file can't be written.
     pub fn write(&self, site: &Path) -> Result<()> {
+        let words = pieces::of_words(&self.words());
+        let (heads, texts) = (pieces::of_heads(&self.pages), pieces::of_texts(&self.pages));
+        let vocabulary = pieces::vocabulary(&self.vocabulary());
+        let mut hasher = DefaultHasher::new();
+        (&words, &heads, &texts, &vocabulary).hash(&mut hasher);
+        let hash = format!("{:08x}", hasher.finish() as u32);
+
         let folder = site.join("search");
         fs::create_dir_all(&folder).context("cannot make the folder search")?;
-        let words = write_pieces(&folder, "w", "txt", self.word_pieces())?;
-        let names = write_pieces(&folder, "s", "json", self.name_pieces())?;
-        let list = json!({ "sections": self.sections, "words": words, "names": names });
+        let write = |name: String, text: &str| {
+            let file = folder.join(format!("{name}-{hash}.txt"));
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        for (number, (_, text)) in words.iter().enumerate() {
+            write(format!("w{number}"), text)?;
+        }
+        for (number, (_, text)) in heads.iter().enumerate() {
+            write(format!("h{number}"), text)?;
+        }
+        for (page, texts) in texts.iter().enumerate() {
+            for (number, text) in texts.iter().enumerate() {
+                write(format!("t{page}.{number}"), text)?;
+            }
+        }
+        write("v".to_owned(), &vocabulary)?;
+        let list = self.list(&hash, &words, &heads);
         let script = format!("const INDEX = {list};\n{SCRIPT}");
         fs::write(folder.join("search.js"), script).context("cannot write search.js")
     }
 
-    /// The first word of each piece, and the piece: a line for each word, which is followed by `*` when
-    /// it is common, and by the sections that have it as the distance to the one before, times four, plus
-    /// the weight, to the base of 36. Of a common word only where it weighs something.
-    fn word_pieces(&self) -> Vec<(serde_json::Value, String)> {
-        let mut pieces: Vec<(serde_json::Value, String)> = Vec::new();
-        for (word, places) in &self.words {
-            let is_common = places.len() as f64 > COMMON * self.sections as f64;
-            let mut line = word.clone();
-            line += if is_common { "*" } else { "" };
-            let mut before = 0;
-            for (section, weight) in places {
-                if !is_common || *weight >= IN_HEADING {
-                    line.push(' ');
-                    push_number(&mut line, (section - before) * 4 + *weight as usize);
-                    before = *section;
-                }
-            }
-            match pieces.last_mut() {
-                Some((_, piece)) if piece.len() + line.len() < WORDS => {
-                    piece.push('\n');
-                    piece.push_str(&line);
-                }
-                _ => pieces.push((json!(word), line)),
-            }
-        }
-        pieces
+    /// What the browser has to know from the first query on.
+    fn list(
+        &self,
+        hash: &str,
+        words: &[(String, String)],
+        heads: &[(usize, String)],
+    ) -> serde_json::Value {
+        let kinds: String = self.pages.iter().map(kind).collect();
+        let systems: BTreeMap<&str, char> = System::ALL
+            .iter()
+            .map(|system| (system.name(), letter(*system)))
+            .collect();
+        let ways = WAYS
+            .iter()
+            .filter_map(|way| self.pages.iter().position(|page| page.address == *way));
+        json!({
+            "hash": hash,
+            "pages": kinds,
+            "systems": systems,
+            "words": words.iter().map(|(first, _)| first.as_str()).collect::<Vec<_>>().join(" "),
+            "heads": heads.iter().map(|(first, _)| first).collect::<Vec<_>>(),
+            "ways": ways.collect::<Vec<_>>(),
+            "stops": words::STOPS.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
     }
 
-    /// The first section of each piece, and the piece: its pages.
-    fn name_pieces(&self) -> Vec<(serde_json::Value, String)> {
-        let mut pieces: Vec<(serde_json::Value, String)> = Vec::new();
-        for (page, start) in self.pages.iter().zip(&self.starts) {
-            let page = page.to_string();
-            match pieces.last_mut() {
-                Some((_, piece)) if piece.len() + page.len() < NAMES => {
-                    piece.push(',');
-                    piece.push_str(&page);
+    /// For each word its pages, each with its worth and the worths in its sections.
+    fn words(&self) -> BTreeMap<&str, Vec<pieces::Posting>> {
+        let guide = self.pages.iter().filter(|page| !page.is_evidence());
+        let averages = guide.map(|page| (&page.content.whole, page.content.counts.as_slice()));
+        let averages = Averages::of(averages);
+        let mut words: BTreeMap<&str, Vec<pieces::Posting>> = BTreeMap::new();
+        for (number, page) in self.pages.iter().enumerate() {
+            for (stem, worth) in averages.worth_in_page(&page.content.whole) {
+                let posting = pieces::Posting::new(number, worth);
+                words.entry(stem).or_default().push(posting);
+            }
+            if page.is_evidence() {
+                continue;
+            }
+            for (phrase, section, worth) in &page.content.phrases {
+                let mut posting = pieces::Posting::new(number, *worth);
+                posting.sections.push((*section, *worth));
+                words.entry(phrase).or_default().push(posting);
+            }
+            for (section, counts) in page.content.counts.iter().enumerate() {
+                for (stem, worth) in averages.worth_in_section(counts) {
+                    let postings = words.get_mut(stem).and_then(|postings| postings.last_mut());
+                    if let Some(posting) = postings {
+                        posting.sections.push((section, worth));
+                    }
                 }
-                _ => pieces.push((json!(start), format!("[{page}"))),
             }
         }
-        pieces.iter_mut().for_each(|(_, piece)| piece.push(']'));
-        pieces
+        words
+    }
+
+    /// The words of the guide's pages as they are written, with how often they stand there, and those of
+    /// readers.
+    fn vocabulary(&self) -> BTreeMap<String, u32> {
+        let mut all: BTreeMap<String, u32> = BTreeMap::new();
+        for page in self.pages.iter().filter(|page| !page.is_evidence()) {
+            for (word, times) in &page.content.vocabulary {
+                *all.entry(word.clone()).or_default() += times;
+            }
+        }
+        all.retain(|_, times| *times > 1);
+        for word in synonyms::readers() {
+            *all.entry(word).or_default() += 2;
+        }
+        all
     }
 }
 
-fn write_pieces(
-    folder: &Path,
-    kind: &str,
-    extension: &str,
-    pieces: Vec<(serde_json::Value, String)>,
-) -> Result<Vec<serde_json::Value>> {
-    let pieces = pieces.into_iter().map(|(first, piece)| {
-        let mut hasher = DefaultHasher::new();
-        piece.hash(&mut hasher);
-        let name = format!("{kind}-{:08x}.{extension}", hasher.finish() as u32);
-        fs::write(folder.join(&name), piece).with_context(|| format!("cannot write {name}"))?;
-        Ok(json!([first, name]))
-    });
-    pieces.collect()
+/// A letter for each system, `-` for pages about several, `e` for evidence.
+fn kind(page: &Page) -> char {
+    match page.system {
+        _ if page.is_evidence() => 'e',
+        Some(system) => letter(system),
+        None => '-',
+    }
 }
 
-/// Appends a number to the base of 36.
-fn push_number(text: &mut String, number: usize) {
-    if number >= 36 {
-        push_number(text, number / 36);
-    }
-    let digit = u32::try_from(number % 36).ok();
-    text.extend(digit.and_then(|digit| char::from_digit(digit, 36)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_to_the_base_of_36() {
-        let mut text = String::new();
-        push_number(&mut text, 36 * 36 + 35);
-        assert_eq!(text, "10z");
-    }
-
-    #[test]
-    fn a_common_word_is_listed_only_where_it_weighs() {
-        let mut index = Index::default();
-        for number in 0..4 {
-            let html =
-                format!("<main><h1>Page {number}</h1><p>the</p><h2 id=a>of the x</h2></main>");
-            let address = format!("{number}.html");
-            index.add(Sections::of(&address, "Page", "Part", &html).unwrap());
-        }
-        let words = index.word_pieces().remove(0).1;
-        let line = |word: &str| {
-            let mut lines = words.lines();
-            lines
-                .find(|line| line.starts_with(word))
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(line("0"), "0 3");
-        assert_eq!(line("the"), "the* 6 a a a");
-        assert_eq!(index.sections, 8);
+fn letter(system: System) -> char {
+    match system {
+        System::Kafka => 'k',
+        System::RabbitMq => 'r',
+        System::Sqs => 'q',
+        System::Sns => 'n',
     }
 }

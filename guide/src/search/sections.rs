@@ -1,4 +1,4 @@
-//! A page as sections: what stands under a heading that a link can lead to.
+//! A page as sections: what stands under a heading, or a term of a list, that a link can lead to.
 
 use std::{cell::RefCell, sync::LazyLock};
 
@@ -10,15 +10,34 @@ use regex::Regex;
 static ENTITY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("&#?[0-9A-Za-z]+;").expect("a constant pattern"));
 
+/// Blanks and line breaks.
+static BLANKS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[ \t\r\x{a0}]+").expect("a constant pattern"));
+
+/// What begins a section.
+const HEADINGS: &str = "main h2[id], main h3[id], main dt[id]";
+/// The same with the page's title, and its part in the head.
+const NAMES: &str = "main h1, main h2[id], main h3[id], main dt[id]";
+/// What is no sentence of the page: its part and counts, marks and labels of proofs, buttons.
+const FURNITURE: &str =
+    "main .head .label, main .head .meta, main .ev, main .vh, main button, main .onpage";
+/// Programs, commands, outputs, and the letters in drawings.
+const CODE: &str = "main pre, main svg, main .proof header, main .proof figcaption";
+/// What stands on lines of its own.
+const BLOCKS: &str = "main p, main li, main td, main th, main dd, main dt, main h4, main tr, main pre, \
+                      main figcaption, main summary";
+
 /// What a link of the results can lead to. The first section is the page's head.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Section {
     /// Empty for the head.
     pub id: String,
-    /// As text, with entities as they are in HTML.
+    /// As a reader sees it.
     pub heading: String,
-    /// All text, with spaces for entities.
-    pub text: String,
+    /// Its sentences, a line for each paragraph, item or cell.
+    pub prose: String,
+    /// Programs and what they printed.
+    pub code: String,
 }
 
 /// The sections of a rendered page. Its list of sources is none: it only repeats.
@@ -26,27 +45,51 @@ pub struct Section {
 /// # Errors
 /// The page can't be parsed.
 pub fn of(html: &str) -> Result<Vec<Section>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Prose,
+        Heading,
+        Code,
+        Nothing,
+    }
     let sections = RefCell::new(vec![Section::default()]);
+    // Handlers see a text in the order in which they stand here: the last decides, and hands it over.
+    let kind = RefCell::new(Kind::Prose);
+    let mark = |selector: &'static str, new: Kind| {
+        let kind = &kind;
+        text!(selector, move |_| {
+            *kind.borrow_mut() = new;
+            Ok(())
+        })
+    };
     let settings = RewriteStrSettings::new()
-        .append_element_content_handler(element!("main h2[id], main h3[id]", |heading| {
+        .append_element_content_handler(element!(HEADINGS, |heading| {
             sections.borrow_mut().push(Section {
                 id: heading.get_attribute("id").unwrap_or_default(),
                 ..Section::default()
             });
             Ok(())
         }))
-        .append_element_content_handler(text!("main h1, main h2[id], main h3[id]", |chunk| {
+        .append_element_content_handler(element!(BLOCKS, |_| {
             if let Some(section) = sections.borrow_mut().last_mut() {
-                section.heading.push_str(chunk.as_str());
+                section.prose.push('\n');
+                section.code.push('\n');
             }
             Ok(())
         }))
+        .append_element_content_handler(mark(NAMES, Kind::Heading))
+        .append_element_content_handler(mark(CODE, Kind::Code))
+        .append_element_content_handler(mark(FURNITURE, Kind::Nothing))
         .append_element_content_handler(text!("main", |chunk| {
+            let kind = kind.replace(Kind::Prose);
             if let Some(section) = sections.borrow_mut().last_mut() {
-                section.text.push_str(chunk.as_str());
-                if chunk.last_in_text_node() {
-                    section.text.push(' ');
-                }
+                let text = match kind {
+                    Kind::Prose => &mut section.prose,
+                    Kind::Heading => &mut section.heading,
+                    Kind::Code => &mut section.code,
+                    Kind::Nothing => return Ok(()),
+                };
+                text.push_str(chunk.as_str());
             }
             Ok(())
         }));
@@ -54,44 +97,66 @@ pub fn of(html: &str) -> Result<Vec<Section>> {
     let mut sections = sections.into_inner();
     sections.retain(|section| section.id != "sources");
     for section in &mut sections {
-        section.text = ENTITY.replace_all(&section.text, " ").into_owned();
-        section.heading = decoded(&section.heading);
+        section.heading = seen(&section.heading).replace('\n', " ");
+        section.prose = seen(&section.prose);
+        section.code = ENTITY.replace_all(&section.code, " ").into_owned();
     }
     Ok(sections)
 }
 
-/// The text that a reader sees of HTML without tags.
-fn decoded(html: &str) -> String {
+/// The text that a reader sees of HTML without tags, without empty lines.
+fn seen(html: &str) -> String {
+    let text = BLANKS.replace_all(html, " ");
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join("\n");
+    if !text.contains('&') {
+        return text;
+    }
     let entities = [
         ("&lt;", "<"),
         ("&gt;", ">"),
         ("&quot;", "\""),
         ("&#39;", "'"),
         ("&#x27;", "'"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
     ];
     let text = entities
         .iter()
-        .fold(html.trim().to_owned(), |text, (entity, letter)| {
-            text.replace(entity, letter)
-        });
-    text.replace("&amp;", "&")
+        .fold(text, |text, (entity, letter)| text.replace(entity, letter));
+    ENTITY.replace_all(&text, " ").into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn section(id: &str, heading: &str, prose: &str, code: &str) -> Section {
+        Section {
+            id: id.to_owned(),
+            heading: heading.to_owned(),
+            prose: prose.to_owned(),
+            code: code.to_owned(),
+        }
+    }
+
     #[test]
     fn text_belongs_to_the_heading_before_it() {
-        let html =
-            "<body>x<main><h1>T</h1><p>a&#10;b</p><h2 id=i>H &lt;<code>c</code></h2>d</main>";
+        let html = "<body>x<main><h1>T</h1><p>a&amp;b <i class=ev>run</i></p><h2 id=i>H &lt;<code>c</code></h2>\
+                    <p>d</p><pre>e <b>f</b></pre><dl><dt id=t>g</dt><dd>h</dd></dl></main>y";
         let sections = of(html).unwrap();
-        let seen = sections
-            .iter()
-            .map(|s| (s.id.as_str(), s.heading.as_str(), s.text.as_str()));
-        assert_eq!(
-            seen.collect::<Vec<_>>(),
-            [("", "T", "T a b "), ("i", "H <c", "H   c d ")]
-        );
+        let code = |section: &Section| section.code.trim().to_owned();
+        let codes: Vec<_> = sections.iter().map(code).collect();
+        assert_eq!(codes, ["", "e f", ""]);
+        let sections: Vec<_> = sections
+            .into_iter()
+            .map(|s| section(&s.id, &s.heading, &s.prose, ""))
+            .collect();
+        let expected = [
+            section("", "T", "a&b", ""),
+            section("i", "H <c", "d", ""),
+            section("t", "g", "h", ""),
+        ];
+        assert_eq!(sections, expected);
     }
 }
