@@ -5,11 +5,11 @@ use std::{
     fs,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::{files, preprocess::included};
@@ -19,6 +19,10 @@ const QUIET: Duration = Duration::from_millis(25);
 
 /// However many events follow, a change is looked at after this time.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// How often the files are looked at where no event comes: a folder of another system (WSL on a disk of
+/// Windows, a folder shared with a virtual machine) raises none.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Folders that are watched with all below them, and single files in the root.
 const FOLDERS: [&str; 3] = ["book", "snippets", "tests"];
@@ -32,6 +36,8 @@ pub struct Changes {
     /// What the files held at the last look. An event alone proves no change: reading a file may
     /// raise one, and an editor may save what was there before.
     content: u64,
+    /// What the files looked like from outside at the last look.
+    stamps: u64,
     /// None from a change to the next wait: a watch is told of each file that is opened, and a build
     /// opens thousands.
     watcher: Option<RecommendedWatcher>,
@@ -47,6 +53,7 @@ impl Changes {
         Ok(Self {
             watcher: Some(watcher(root, &sender)?),
             content: content(root),
+            stamps: stamps(root),
             root: root.to_owned(),
             sender,
             events,
@@ -66,7 +73,13 @@ impl Changes {
             }
         }
         loop {
-            self.events.recv().context("the watch on files ended")?;
+            match self.events.recv_timeout(LOOK) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) if stamps(&self.root) == self.stamps => continue,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the watch on files ended"),
+            }
+            self.stamps = stamps(&self.root);
             let start = Instant::now();
             while start.elapsed() < LONGEST && self.events.recv_timeout(QUIET).is_ok() {}
             // A folder that was moved away and back is another one to the system. What changes from
@@ -160,6 +173,21 @@ fn content(root: &Path) -> u64 {
     watched.extend(FILES.map(|file| root.join(file)));
     for file in watched {
         (&file, fs::read(&file).ok()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The lengths and times of the files, without reading one.
+fn stamps(root: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let watched = FOLDERS
+        .iter()
+        .flat_map(|folder| files::below(&root.join(folder)));
+    for file in watched.chain(FILES.map(|file| root.join(file))) {
+        let stamp = fs::metadata(&file)
+            .ok()
+            .map(|m| (m.len(), m.modified().ok()));
+        (&file, stamp).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -154,7 +154,7 @@ public class Tools {
 
     static void endWhenGone(Socket connection, Call call, Thread tool) {
         try {
-            if (connection.getInputStream().read() >= 0) return;
+            connection.getInputStream().read(); // a byte when the call is to end, nothing when it is gone
         } catch (IOException gone) {
             // As above.
         }

@@ -14,5 +14,6 @@ exec 7<&0 8>&1 9>&2 # where they stay while something else is redirected
 exec 3<>"/dev/tcp/127.0.0.1/$KAFKA_TOOLS_PORT" || exit 1
 for part in "$KAFKA_TOOLS_SECRET" $$ "$@"; do printf '%s\0' "${part:-$'\001'}"; done >&3
 printf '\0' >&3
+trap 'printf x >&3' TERM INT # and waits until the tool has ended, as a signal to it would
 read -r code <&3
 exit "${code:-1}"
