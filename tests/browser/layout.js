@@ -23,7 +23,7 @@ const page = (say) => {
     say(`${root.scrollWidth} px wide where ${shows} show: ${innermost.slice(0, 8).map(name).join(", ")}`);
   }
   // The space around a mark at the end of a line hangs over it.
-  const hangs = 0.3 * parseFloat(getComputedStyle(root).fontSize);
+  const hangs = 0.4 * parseFloat(getComputedStyle(root).fontSize);
   for (const e of document.querySelectorAll(".bar, .bar *, main, main *, .end *")) {
     if (!e.ownerSVGElement && e.clientWidth && e.scrollWidth > e.clientWidth + hangs && hasText(e) && getComputedStyle(e).overflowX === "visible") {
       say(`${name(e)} is ${e.scrollWidth} px wide in a box of ${e.clientWidth}`);
