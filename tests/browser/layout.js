@@ -60,20 +60,13 @@ const bar = (say) => {
   if (words(title.innerText) !== words(title.textContent)) say(`the bar shows "${words(title.innerText)}" of "${words(title.textContent)}"`);
 };
 
-/* The contents and the search, where they open over the page. */
+/* The contents, where they open over the page. */
 const contents = (say) => {
-  const nav = document.querySelector("#nav"), dialog = document.querySelector("#search");
-  const wide = (e) => { if (e.scrollWidth > e.clientWidth) say(`${name(e)} scrolls sideways when it is open`); };
-  if (nav && document.querySelector(".contents").checkVisibility()) {
-    nav.showPopover();
-    wide(nav);
-    nav.hidePopover();
-  }
-  if (dialog) {
-    dialog.showModal();
-    wide(dialog);
-    dialog.close();
-  }
+  const nav = document.querySelector("#nav");
+  if (!nav || !document.querySelector(".contents").checkVisibility()) return;
+  nav.showPopover();
+  if (nav.scrollWidth > nav.clientWidth) say(`${name(nav)} scrolls sideways when it is open`);
+  nav.hidePopover();
 };
 
 /* Drawings: a text stays in the drawing, crosses no line and no edge, and no other text. */
@@ -90,6 +83,7 @@ const outline = (shape) => {
   return points;
 };
 const drawings = (say) => {
+  const paper = getComputedStyle(document.body).backgroundColor;
   for (const svg of document.querySelectorAll("svg.drawing")) {
     if (!svg.checkVisibility() || !svg.getBoundingClientRect().width) continue;
     const base = svg.viewBox.baseVal;
@@ -102,7 +96,7 @@ const drawings = (say) => {
     const shapes = all.filter((e) => e.localName !== "text").map((e) => {
       const style = getComputedStyle(e);
       const filled = style.fill !== "none" && style.fillOpacity > 0 && e.getAttribute("fill") !== "none";
-      return { e, stroked: style.stroke !== "none", filled, paper: style.fill === getComputedStyle(document.body).backgroundColor };
+      return { e, stroked: style.stroke !== "none", filled, paper: style.fill === paper };
     });
     texts.forEach((text, i) => {
       const label = `${of} "${text.e.textContent}"`;

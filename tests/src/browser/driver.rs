@@ -94,6 +94,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--disable-gpu",
             "--disable-breakpad",
+            // A page that was left would be kept with its process, and each next one gets a new one.
+            "--disable-features=BackForwardCache",
         ];
         if tools::is_root() {
             arguments.push("--no-sandbox");
