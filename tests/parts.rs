@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::{
-    browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, VIEWS, axe::Axe, site},
+    browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, site},
     interactive::{self, Workbench},
     root,
 };
@@ -244,26 +244,6 @@ fn sorted(html: &str) -> Vec<String> {
     let mut pieces: Vec<_> = html.split([' ', '>', '<']).map(str::to_owned).collect();
     pieces.sort();
     pieces
-}
-
-#[tokio::test]
-async fn axe_finds_nothing_in_either_scheme_and_width() -> Result<()> {
-    let axe = Axe::get()?;
-    let browser = Browser::start()?;
-    let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
-    let mut wrong = Vec::new();
-    for (page, _) in PAGES {
-        for view in VIEWS {
-            tab.look(view).await?;
-            tab.open(page).await?;
-            tab.wait_until(UPGRADED).await?;
-            for violation in axe.violations(&tab).await? {
-                wrong.push(format!("{page}, {view}: {violation}"));
-            }
-        }
-    }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    tab.close().await
 }
 
 #[tokio::test]

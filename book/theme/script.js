@@ -17,6 +17,14 @@
   const status = $("#status");
   const say = (text) => { status.textContent = ""; requestAnimationFrame(() => (status.textContent = text)); };
 
+  /* Browsers load no modules from a file: what needs them says so. */
+  const fromFile = location.protocol === "file:";
+  const serve = "This page was opened from a file. In the guide\u2019s folder, cargo run starts a server.";
+  if (fromFile) {
+    root.classList.add("file");
+    for (const of of $$(".sim > header:first-child .of")) of.textContent = `To be tried, it needs a server. ${serve}`;
+  }
+
   $(".scheme").addEventListener("click", () => {
     const next = (root.dataset.theme || own()) === "dark" ? "light" : "dark";
     if (next === own()) delete root.dataset.theme;
@@ -111,6 +119,7 @@
   }, 150);
   const find = async () => {
     const mine = ++query, text = input.value;
+    if (fromFile) return show([], `The search needs a server. ${serve}`);
     if (!text.trim()) return show([], "Page titles, error texts, settings, names in the code.");
     try {
       const { search } = await import(new URL(dialog.dataset.search, document.baseURI));

@@ -48,6 +48,15 @@ pub(crate) fn require_programs(
     provide(layout, missing, otherwise)
 }
 
+/// The same for font files, each with the package that has it.
+pub(crate) fn require_fonts(
+    layout: &Layout,
+    fonts: &[(&str, &'static str)],
+    otherwise: &str,
+) -> Result<()> {
+    provide(layout, || missing_fonts(fonts, &font_folders()), otherwise)
+}
+
 fn provide(
     layout: &Layout,
     find_missing: impl Fn() -> Vec<Missing>,
@@ -233,6 +242,44 @@ fn missing_program(program: &str, package: &'static str) -> Option<Missing> {
         .then_some(Missing { what, package })
 }
 
+/// Where systems keep their fonts, and users theirs.
+fn font_folders() -> Vec<PathBuf> {
+    let systems = [
+        "/usr/share/fonts",
+        "/usr/local/share/fonts",
+        "/Library/Fonts",
+        "/System/Library/Fonts",
+    ];
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let of_users = [".local/share/fonts", ".fonts", "Library/Fonts"];
+    let of_users = of_users.map(|folder| home.as_ref().map(|home| home.join(folder)));
+    let systems = systems.map(PathBuf::from).into_iter();
+    systems.chain(of_users.into_iter().flatten()).collect()
+}
+
+fn missing_fonts(fonts: &[(&str, &'static str)], folders: &[PathBuf]) -> Vec<Missing> {
+    let is_there = |font: &str| folders.iter().any(|folder| holds(folder, font));
+    let missing = fonts.iter().filter(|(font, _)| !is_there(font));
+    missing
+        .map(|&(font, package)| Missing {
+            what: format!("the font {font}"),
+            package,
+        })
+        .collect()
+}
+
+/// Whether a folder or one below it has a file of that name. Links to folders are not followed:
+/// they may lead round in a circle.
+fn holds(folder: &Path, name: &str) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        entry.file_name() == name || (is_folder && holds(&entry.path(), name))
+    })
+}
+
 /// The Java that Kafka runs with: that of `JAVA_HOME`, else the first on the path.
 pub(crate) fn java() -> Option<PathBuf> {
     env::var_os("JAVA_HOME")
@@ -359,6 +406,26 @@ mod tests {
             "{advice}"
         );
         assert!(!advice.contains('\n'), "{advice}");
+    }
+
+    #[test]
+    fn a_font_is_found_in_the_folders_below() -> Result<()> {
+        let home = tempfile::tempdir()?;
+        let folder = home.path().join("truetype/dejavu");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("A.ttf"), "")?;
+        let fonts = [("A.ttf", "fonts-a"), ("B.ttf", "fonts-b")];
+        let missing = missing_fonts(&fonts, &[home.path().to_owned()]);
+        let advice = advice(&missing, "install it");
+        assert!(
+            advice.starts_with("the font B.ttf missing: run `"),
+            "{advice}"
+        );
+        assert!(
+            advice.contains("--no-install-recommends fonts-b`"),
+            "{advice}"
+        );
+        Ok(())
     }
 
     #[test]

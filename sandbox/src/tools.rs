@@ -21,6 +21,18 @@ pub fn require(programs: &[(&str, &'static str)], otherwise: &str) -> Result<()>
     prerequisites::require_programs(&layout, programs, otherwise)
 }
 
+/// Makes sure that fonts are installed, each given by the name of its file with the Debian package
+/// that has it: as root on Debian or Ubuntu it installs them and says so.
+///
+/// # Errors
+///
+/// A font is missing; the message has the command that installs it, and `otherwise`.
+pub fn require_fonts(fonts: &[(&str, &'static str)], otherwise: &str) -> Result<()> {
+    let layout = Layout::find()?;
+    let _lock = layout.lock("tools", "installs fonts")?;
+    prerequisites::require_fonts(&layout, fonts, otherwise)
+}
+
 /// The first of these programs that is on the path.
 pub fn find(names: &[&str]) -> Option<PathBuf> {
     names

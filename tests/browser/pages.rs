@@ -1,5 +1,8 @@
-//! Every page, light and dark, wide and narrow: nothing in the console, nothing from elsewhere, nothing
-//! for axe to find, nothing beyond the edge, and within the budget.
+//! Every page, light and dark, wide and narrow, in three fonts, with text twice as large: nothing in the
+//! console, nothing from elsewhere, nothing for axe to find, nothing beyond the edge or its box, and
+//! within the budget.
+//!
+//! A page is loaded once, as by a reader who opens it first: the window changes around it.
 
 use std::{
     fs,
@@ -12,8 +15,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tests::browser::{
-    Browser, DARK_NARROW, DARK_WIDE, LIGHT_NARROW, LIGHT_WIDE, Request, Tab, View, axe::Axe,
+    Browser, DARK_NARROW, DARK_WIDE, FONTS, Font, LIGHT_NARROW, LIGHT_NARROWEST, LIGHT_WIDE,
+    Request, Tab, View,
+    axe::{Axe, Rules},
     root_of_site, site,
 };
 
@@ -30,12 +36,34 @@ const FIRST_FLIGHT: u64 = 14_600;
 /// Tabs side by side: each keeps a core busy.
 const TABS: usize = 2;
 
-/// How wide the page is and how wide it shows, once all that is folded is open.
-const WIDTHS: &str = "
+/// What axe looks for in each scheme and width. The first is the view in which a page is loaded.
+const VIEWS: [(View, Rules); 4] = [
+    (LIGHT_WIDE, Rules::All),
+    (DARK_WIDE, Rules::Colours),
+    (DARK_NARROW, Rules::Colours),
+    (LIGHT_NARROW, Rules::Narrow),
+];
+
+/// The views whose layout is looked at, in each font.
+const LAYOUTS: [View; 6] = [
+    LIGHT_WIDE,
+    LIGHT_WIDE.with_large_text(),
+    LIGHT_NARROW,
+    LIGHT_NARROW.with_large_text(),
+    LIGHT_NARROWEST,
+    LIGHT_NARROWEST.with_large_text(),
+];
+
+const LAYOUT: &str = include_str!("layout.js");
+
+/// Opens all that is folded.
+const UNFOLD: &str = "
 for (const folded of document.querySelectorAll('main details')) folded.open = true;
-const page = document.documentElement;
-return [page.scrollWidth, page.clientWidth];
 ";
+
+/// Whether the parts that a reader can touch have taken over.
+const UPGRADED: &str =
+    "return [...document.querySelectorAll('[data-start]')].every((part) => part.state)";
 
 /// A page of the site and what the result of its walk depends on.
 struct Page {
@@ -44,7 +72,7 @@ struct Page {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_page_holds_in_both_schemes_and_widths() -> Result<()> {
+async fn every_page_holds_in_each_scheme_width_and_font() -> Result<()> {
     let axe = Axe::get()?;
     let host = site()?.address();
     let folder = root_of_site()?;
@@ -98,9 +126,13 @@ fn median(costs: &[(Cost, &str)]) -> Result<Cost> {
 fn pages(folder: &Path, axe: &Axe) -> Result<Vec<Page>> {
     let files = files_below(folder)?;
     let is = |file: &Path, extension: &str| file.extension().is_some_and(|e| e == extension);
-    let mut shared = axe.version().as_bytes().to_vec();
+    let mut shared = axe.version().into_bytes();
     // What is looked for may change too.
     shared.extend(include_bytes!("pages.rs"));
+    shared.extend(LAYOUT.as_bytes());
+    for font in FONTS {
+        shared.extend(font.css().as_bytes());
+    }
     for file in files
         .iter()
         .filter(|file| is(file, "css") || is(file, "js"))
@@ -166,7 +198,7 @@ async fn walk(
     let next = AtomicUsize::new(0);
     let walked = Mutex::new(vec![(Cost::default(), Vec::new()); pages.len()]);
     let tabs = (0..TABS).map(|_| async {
-        let tab = browser.tab(host, LIGHT_WIDE).await?;
+        let tab = browser.tab_with_fonts(host, LIGHT_WIDE).await?;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(page) = pages.get(index) else {
@@ -174,6 +206,10 @@ async fn walk(
             };
             let result = walk_page(&tab, page, axe, host, icon).await;
             let result = result.with_context(|| page.address.clone())?;
+            // A fault is told when it is found: the others take a while.
+            for fault in &result.1 {
+                eprintln!("{fault}");
+            }
             if result.1.is_empty() {
                 // At once: a walk that is cut off goes on where it was.
                 let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,30 +232,19 @@ async fn walk_page(
     host: &str,
     icon: Cost,
 ) -> Result<(Cost, Vec<String>)> {
-    let mut cost = Cost::default();
-    let mut faults = Vec::new();
-    for (light, dark) in [(LIGHT_WIDE, DARK_WIDE), (LIGHT_NARROW, DARK_NARROW)] {
-        let (requests, found) = look(tab, page, light, axe, host).await?;
-        if light == LIGHT_WIDE {
-            cost.bytes = icon.bytes + requests.iter().map(|request| request.bytes).sum::<u64>();
-            cost.requests = icon.requests + requests.len();
-            faults.extend(over_budget(page, cost, &requests));
-        }
-        faults.extend(
-            found
-                .into_iter()
-                .map(|fault| format!("{}, {light}: {fault}", page.address)),
-        );
-        tab.look(dark).await?;
-        let mut found = axe.violations_of_colour(tab).await?;
-        found.extend(tab.log().await?.complaints);
-        faults.extend(
-            found
-                .into_iter()
-                .map(|fault| format!("{}, {dark}: {fault}", page.address)),
-        );
-    }
-    Ok((cost, faults))
+    tab.look(VIEWS[0].0).await?;
+    // What an earlier page still loads is none of this one's.
+    tab.open_blank().await?;
+    tab.log().await?;
+    tab.open(&page.address).await?;
+    let (requests, mut faults) = inspect(tab, axe, host).await?;
+    let cost = Cost {
+        bytes: icon.bytes + requests.iter().map(|request| request.bytes).sum::<u64>(),
+        requests: icon.requests + requests.len(),
+    };
+    faults.extend(over_budget(page, cost, &requests));
+    let of_page = |fault| format!("{}, {fault}", page.address);
+    Ok((cost, faults.into_iter().map(of_page).collect()))
 }
 
 fn over_budget(page: &Page, cost: Cost, requests: &[Request]) -> Vec<String> {
@@ -237,70 +262,64 @@ fn over_budget(page: &Page, cost: Cost, requests: &[Request]) -> Vec<String> {
         .collect()
 }
 
-/// The page in one view: its requests without that for the icon, and what is wrong.
-async fn look(
-    tab: &Tab,
-    page: &Page,
-    view: View,
-    axe: &Axe,
-    host: &str,
-) -> Result<(Vec<Request>, Vec<String>)> {
-    tab.look(view).await?;
-    // What an earlier page still loads is none of this one's.
-    tab.open_blank().await?;
-    tab.log().await?;
-    tab.open(&page.address).await?;
-    inspect(tab, axe, host).await
-}
-
-/// The requests of the page that is open, without that for the icon, and what is wrong with it.
+/// The requests of the page that has just been loaded in the first view, without that for the icon,
+/// and what is wrong with it in any view.
 async fn inspect(tab: &Tab, axe: &Axe, host: &str) -> Result<(Vec<Request>, Vec<String>)> {
-    let widths = tab.run(WIDTHS).await?;
-    let mut faults = axe.violations(tab).await?;
-    let log = tab.log().await?;
-    if widths[0].as_u64() > widths[1].as_u64() {
-        faults.push(format!("{} px wide where {} show", widths[0], widths[1]));
+    let mut faults = Vec::new();
+    tab.wait_until(UPGRADED).await?;
+    tab.run(UNFOLD).await?;
+    for (view, rules) in VIEWS {
+        tab.look(view).await?;
+        let found = axe.violations_of(tab, rules).await?;
+        faults.extend(found.iter().map(|fault| format!("{view}: {fault}")));
     }
-    faults.extend(
-        log.foreign(host)
-            .into_iter()
-            .map(|address| format!("asks for {address}")),
-    );
-    faults.extend(log.complaints.iter().cloned());
+    for view in LAYOUTS {
+        tab.look(view).await?;
+        let found = layout(tab).await?;
+        faults.extend(found.iter().map(|fault| format!("{view}: {fault}")));
+    }
+    let log = tab.log().await?;
+    let foreign = log.foreign(host).into_iter();
+    faults.extend(foreign.map(|address| format!("asks for {address}")));
+    faults.extend(log.complaints);
     let mut requests = log.requests;
     requests.retain(|request| !request.address.rsplit('/').next().is_some_and(is_icon));
     Ok((requests, faults))
 }
 
-/// A page with one fault of each kind, and a page without our policy that asks another host.
+/// What is wrong with the layout of the page as it is shown, in each font.
+async fn layout(tab: &Tab) -> Result<Vec<String>> {
+    let fonts = FONTS.into_iter().map(Font::to_json).collect();
+    let found = tab.run_with(LAYOUT, vec![Value::Array(fonts)]).await?;
+    let found = found.as_array().context("the layout gives no list")?;
+    Ok(found
+        .iter()
+        .map(|fault| fault.as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+/// A page with one fault of each kind, each found in the views where it shows and in no other; and a
+/// page without our policy that asks another host.
 #[tokio::test]
 async fn each_kind_of_fault_is_found() -> Result<()> {
-    const FAULTS: &str = "
-const wide = document.createElement('div');
-wide.textContent = 'x'.repeat(500);
-document.querySelector('main').append(wide);
-wide.style.overflowWrap = 'normal';
-wide.insertAdjacentHTML('afterend', '<img src=\"https://127.0.0.1:1/x.png\">');
-document.querySelector('main p').innerHTML = '<a href=\"#x\"></a>';
-console.warn('look here');
-";
     let (axe, host) = (Axe::get()?, site()?.address());
     let browser = Browser::start()?;
-    let tab = browser.tab(&host, LIGHT_WIDE).await?;
-    tab.open("start/proofs.html").await?;
-    tab.run(FAULTS).await?;
+    let tab = browser.tab_with_fonts(&host, LIGHT_WIDE).await?;
+    tab.open("compare/how-to-choose.html").await?;
+    tab.run(include_str!("faults.js")).await?;
     let (_, faults) = inspect(&tab, &axe, &host).await?;
-    for kind in [
-        "link-name",
-        "image-alt",
-        "px wide where",
-        "look here",
-        "Content Security Policy",
-    ] {
-        ensure!(
-            faults.iter().any(|fault| fault.contains(kind)),
-            "{kind} is not found: {faults:#?}"
-        );
+    for (kind, views) in FAULTS {
+        let found = faults.iter().filter(|fault| fault.contains(kind));
+        let found: Vec<_> = found.map(String::as_str).collect();
+        let is_of = |fault: &str, views: &[&str]| views.iter().any(|view| fault.starts_with(view));
+        for view in views {
+            ensure!(
+                found.iter().any(|fault| is_of(fault, &[view])),
+                "{kind} is not found in {view}: {faults:#?}"
+            );
+        }
+        let elsewhere = found.iter().find(|fault| !is_of(fault, views));
+        ensure!(elsewhere.is_none(), "{kind} is found in {elsewhere:?}");
     }
     tab.open_blank().await?;
     let elsewhere = format!("http://{}/x.png", closed_address()?);
@@ -313,6 +332,53 @@ console.warn('look here');
     ensure!(log.foreign(&host) == [elsewhere.as_str()], "{log:?}");
     tab.close().await
 }
+
+/// What is said of each fault of `faults.js`, and how the places begin where it is.
+const FAULTS: [(&str, &[&str]); 15] = [
+    ("link-name", &["light, 1280 px"]),
+    ("image-alt", &["light, 1280 px"]),
+    ("look here", &["WARNING"]),
+    ("Content Security Policy", &["SEVERE"]),
+    (
+        "id=\"pale-in-the-dark\"",
+        &["dark, 1280 px", "dark, 360 px"],
+    ),
+    ("id=\"small-on-a-phone\"", &["light, 360 px"]),
+    ("<div.always-wide>", &["light, "]),
+    ("<div.wide-at-320>", &["light, 320 px"]),
+    (
+        "<div.wide-in-dejavu>",
+        &[
+            "light, 320 px: DejaVu",
+            "light, 320 px, text at 200 %: DejaVu",
+        ],
+    ),
+    (
+        "<div.wide-with-large-text>",
+        &[
+            "light, 360 px, text at 200 %",
+            "light, 320 px, text at 200 %",
+        ],
+    ),
+    ("<p.beyond-its-box>", &["light, "]),
+    (
+        "\"Kafka and much more beyond the edge\" stands",
+        &["light, "],
+    ),
+    (
+        "\"None of these, but quite a lot of others\" crosses a path",
+        &["light, "],
+    ),
+    ("the bar shows", &["light, 360 px", "light, 320 px"]),
+    (
+        "touches",
+        &[
+            "light, 360 px",
+            "light, 320 px",
+            "light, 1280 px, text at 200 %",
+        ],
+    ),
+];
 
 /// An address of this machine where nothing listens.
 fn closed_address() -> Result<SocketAddr> {

@@ -231,6 +231,64 @@ return [shown('.tab'), document.querySelectorAll('.tab').length, shown('.js'), s
     tab.close().await
 }
 
+/// The site as a folder that somebody unpacked: what can't work without a server says so and why.
+#[tokio::test]
+async fn a_page_opened_from_a_file_reads_well_and_says_what_needs_a_server() -> Result<()> {
+    const SEEN: &str = "
+const shown = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.checkVisibility()).length;
+return {
+  styled: getComputedStyle(document.querySelector('.bar')).position === 'sticky',
+  tabs: document.querySelectorAll('[role=tab]').length,
+  dead: shown('.sim :is(button, input, select, textarea, .tries a)'),
+  results: shown('.sim :is(.said, .verdict)'),
+  rows: shown('.sim .truth tbody tr'),
+  said: document.querySelector('.sim > header .of')?.textContent ?? '',
+};
+";
+    let folder = tests::browser::root_of_site()?;
+    let browser = Browser::start()?;
+    let tab = browser.tab(&site()?.address(), LIGHT_WIDE).await?;
+    for (page, tabs, parts) in [
+        ("index.html", 0, false),
+        ("compare/same-job.html", 3, false),
+        ("rabbitmq/topic.html", 0, true),
+        ("compare/how-to-choose.html", 0, true),
+    ] {
+        tab.open_file(&folder.join(page)).await?;
+        let seen = tab.run(SEEN).await?;
+        ensure!(seen["styled"] == true, "{page} has no style: {seen}");
+        ensure!(seen["tabs"].as_u64() >= Some(tabs), "{page}: {seen}");
+        ensure!(seen["dead"] == 0, "{page} has dead controls: {seen}");
+        if parts {
+            ensure!(seen["results"].as_u64() >= Some(1), "{page}: {seen}");
+            let said = seen["said"].as_str().unwrap_or_default();
+            ensure!(said.contains("needs a server"), "{page}: {seen}");
+        }
+        tab.press("Control+k").await?;
+        tab.type_text("queue").await?;
+        let said = "return document.querySelector('#search .said').textContent.startsWith('The search needs a server')";
+        tab.wait_until(said).await.context(page)?;
+        tab.press("Escape").await?;
+        let complaints = tab.log().await?.complaints;
+        // The part's own module is what a browser does not load.
+        let is_other = |complaint: &&String| {
+            !complaint.contains("/interactive/") && !complaint.contains("net::ERR_FAILED")
+        };
+        let others: Vec<_> = complaints.iter().filter(is_other).collect();
+        ensure!(others.is_empty(), "{page}: {others:?}");
+    }
+    let next = tab
+        .run("const next = document.querySelector('[rel=next]'); next.click(); return next.href")
+        .await?;
+    tab.wait_until(&format!("return location.href === {next}"))
+        .await?;
+    ensure!(
+        tab.run(SEEN).await?["styled"] == true,
+        "{next} has no style"
+    );
+    tab.close().await
+}
+
 /// `tests/pasted.rs` compiles every program; here the button gives one, byte for byte, from a page that
 /// shows only an excerpt of it, and it compiles where a reader would put it.
 #[tokio::test]

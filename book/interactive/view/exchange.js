@@ -40,7 +40,7 @@ function picture(s, r) {
   const label = (y, k, hit) => text(180, y - 6, k.length > 12 ? k.slice(0, 11) + "…" : k, { ...mono, fill: hit ? "currentColor" : QUIET, stroke: "none" });
   const end = height - 30;
   return drawing(340, height, 1.3, "Where the message goes", said(s), "x",
-    h("path", { d: `M0 ${y0 - 13}h53l9 13-9 13h-53z`, fill: "var(--paper)" }), text(27, y0 + 4, "producer", { "text-anchor": "middle", fill: "currentColor", stroke: "none" }),
+    h("path", { d: `M0 ${y0 - 13}h53l9 13-9 13h-53z`, fill: "var(--paper)" }), text(27, y0 + 4, "producer", { "font-size": 11, "text-anchor": "middle", fill: "currentColor", stroke: "none" }),
     h("path", { d: `M62 ${y0}H122`, "marker-end": "url(#x-ink)" }), h("rect", { x: 76, y: y0 - 10, width: 20, height: 20, fill: SYS, stroke: SYS }),
     text(0, y0 - 24, s.type === "headers" ? s.headers.slice(0, 20) || "no headers" : s.key.slice(0, 20) || "(empty key)", { ...mono, fill: "currentColor", stroke: "none" }),
     s.bindings.map((b, i) => { const y = 47 + i * 54, w = r.why[i]; return [line(y, w.match), label(y, s.type === "fanout" ? "" : s.type === "headers" ? b.args.replace(/x-match=/, "") || "(none)" : b.key || "(empty)", w.match), queue(y, b.queue, w.match)]; }),

@@ -21,7 +21,7 @@ function picture(s, now) {
   const cell = 42, wide = 7, from = Math.max(0, now.end - wide), t = { fill: "currentColor", stroke: "none" }, kept = new Map(all(now).map((r) => [r.offset, r])), x = (o) => 8 + (o - from) * cell;
   const active = now.segments.at(-1), closedTo = active.from;
   return drawing(340, 138, 1.3, "The log, the oldest offset on the left", said(s), "l",
-    text(0, 12, `day ${now.day}`, t), text(340, 12, "written to", { ...t, "text-anchor": "end" }),
+    text(0, 12, `day ${now.day}`, t), text(337, 12, "written to", { ...t, "text-anchor": "end" }),
     h("path", { d: `M4 24H336M4 84H336` }), now.end > from && h("path", { d: `M${Math.max(4, x(closedTo))} 20V92`, "stroke-dasharray": "1.5 3", stroke: QUIET }),
     Array.from({ length: now.end - from }, (_, i) => from + i).map((o) => { const r = kept.get(o); return [
       text(x(o) + 18, 104, o, { ...mono, "text-anchor": "middle", stroke: "none", fill: r ? "currentColor" : QUIET }),

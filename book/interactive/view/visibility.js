@@ -37,7 +37,7 @@ function picture(s, all) {
           return [h("rect", { x: mx(j) - 9, y: y(i), width: 18, height: (to < shown.length ? y(to) : height - 4) - y(i), fill: off ? "var(--wash)" : SYS, stroke: SYS, "stroke-dasharray": off > 1 ? "3 3" : false }), !old && text(mx(j) + 13, y(i) + 9, "sent", { ...t, "font-size": 11 })]; }),
         (w === "A" || w === "B") && "rdvx".includes(e[0]) && [h("rect", { x: wx[w] - 6, y: y(i) - 5, width: 12, height: 10, fill: e[0] === "x" || !now.ok ? "var(--paper)" : "currentColor", "stroke-dasharray": now.ok ? false : "3 3" }),
           at >= 0 && h("path", { d: e[0] === "r" ? `M${mx(at) + 9} ${y(i)}H${wx[w] - 8}` : `M${wx[w] - 8} ${y(i)}H${mx(at) + 11}`, ...(now.ok && !/stays/.test(now.said) ? { "marker-end": "url(#v-ink)" } : { stroke: QUIET, "stroke-dasharray": "3 3", "marker-end": "url(#v-quiet)" }) }),
-          text(wx[w] - 12, y(i) - 4, { r: at < 0 ? "receives nothing" : "receives", d: now.ok && !/stays/.test(now.said) ? "deletes" : "no effect", v: now.ok ? e.split(":")[1] + " s from now" : "refused", x: "crashes" }[e[0]], { ...t, "text-anchor": "end", "font-size": 11, fill: now.ok ? "currentColor" : QUIET })]];
+          text(wx[w] - 12, y(i) - 4, { r: at < 0 ? "gets none" : "receives", d: now.ok && !/stays/.test(now.said) ? "deletes" : "no effect", v: now.ok ? e.split(":")[1] + " s from now" : "refused", x: "crashes" }[e[0]], { ...t, "text-anchor": "end", "font-size": 11, fill: now.ok ? "currentColor" : QUIET })]];
     }));
 }
 

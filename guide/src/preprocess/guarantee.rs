@@ -175,7 +175,7 @@ impl Stalls {
         let caption = markup::inline(caption);
         let (shown_width, shown_height) = (WIDTH * 1.2, height * 1.2);
         format!(
-            r#"<figure class="fig wide"><svg class="drawing" width="{shown_width:.0}" height="{shown_height:.0}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="stalls-title stalls-desc" fill="currentColor" font-family="system-ui,sans-serif" font-size="11"><title id="stalls-title">Longest stalls</title><desc id="stalls-desc">{}</desc>{bars}</svg><figcaption>{caption}</figcaption></figure>"#,
+            r#"<figure class="fig wide"><svg class="drawing" width="{shown_width:.0}" height="{shown_height:.0}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="stalls-title stalls-desc" fill="currentColor" font-family="system-ui,sans-serif" font-size="10.5"><title id="stalls-title">Longest stalls</title><desc id="stalls-desc">{}</desc>{bars}</svg><figcaption>{caption}</figcaption></figure>"#,
             markup::text(&self.description()),
         )
     }

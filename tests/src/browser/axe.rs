@@ -17,17 +17,31 @@ const PACKAGE: &str = "com.deque.html.axe-core:playwright:4.11.3";
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack";
 const SCRIPT: &str = "axe.min.js";
 
-/// All default rules, and that of the size of targets.
-const ALL: &str = r#"rules: { "target-size": { enabled: true } }"#;
-/// The rules that look at colours: between two schemes nothing else differs.
-const COLOURS: &str = r#"runOnly: ["color-contrast", "link-in-text-block"]"#;
+/// What axe looks for. It takes its time, so a page that was looked at as a whole is looked at in other
+/// views only for what can differ there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// All default rules, and that of the size of targets.
+    All,
+    /// Those that look at colours: between two schemes nothing else differs.
+    Colours,
+    /// Those that depend on the width: colours on another ground, controls that show on a phone alone,
+    /// what scrolls there, and the size of targets.
+    Narrow,
+}
 
-const RUN: &str = r#"
-axe.run(document, { OPTIONS, resultTypes: ["violations"], preload: false }).then(
-  (results) => done(results.violations.map((violation) => violation.id + ": " + violation.help + ": " +
-    violation.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | "))),
-  (error) => done(["axe failed: " + error]));
-"#;
+impl Rules {
+    /// Its word in the script.
+    fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Colours => "colours",
+            Self::Narrow => "narrow",
+        }
+    }
+}
+
+const RUN: &str = include_str!("axe.js");
 
 /// The checker's script.
 pub struct Axe(String);
@@ -48,9 +62,9 @@ impl Axe {
         Ok(Self(fs::read_to_string(&file)?))
     }
 
-    /// What tells this version from others.
-    pub fn version(&self) -> &'static str {
-        PACKAGE
+    /// What tells this version, and what it is asked, from others.
+    pub fn version(&self) -> String {
+        format!("{PACKAGE} {RUN}")
     }
 
     /// The rules that the tab's page breaks, each with the first elements that do.
@@ -58,22 +72,18 @@ impl Axe {
     /// # Errors
     /// The script does not run in the page.
     pub async fn violations(&self, tab: &Tab) -> Result<Vec<String>> {
-        self.run(tab, ALL).await
+        self.violations_of(tab, Rules::All).await
     }
 
-    /// The same of the rules that look at colours, for a page that was checked in another scheme.
+    /// The same of some rules.
     ///
     /// # Errors
     /// As [`Axe::violations`].
-    pub async fn violations_of_colour(&self, tab: &Tab) -> Result<Vec<String>> {
-        self.run(tab, COLOURS).await
-    }
-
-    async fn run(&self, tab: &Tab, options: &str) -> Result<Vec<String>> {
+    pub async fn violations_of(&self, tab: &Tab, rules: Rules) -> Result<Vec<String>> {
         if tab.run("return typeof axe").await? != "object" {
             tab.run(&self.0).await?;
         }
-        let violations = tab.run_async(&RUN.replace("OPTIONS", options)).await?;
+        let violations = tab.run_async_with(RUN, vec![rules.word().into()]).await?;
         let violations = violations.as_array().context("axe returns no list")?;
         let text = |violation: &Value| violation.as_str().unwrap_or_default().to_owned();
         Ok(violations.iter().map(text).collect())

@@ -14,7 +14,7 @@ use sandbox::tools::{self, Leashed, leashed};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Tab, View};
+use super::{Tab, View, fonts};
 
 /// Programs with the Debian packages that have them.
 const NEEDED: [(&str, &str); 1] = [("chromedriver", "chromium-driver")];
@@ -94,6 +94,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--disable-gpu",
             "--disable-breakpad",
+            // A page that was left would be kept with its process, and each next one gets a new one.
+            "--disable-features=BackForwardCache",
         ];
         if tools::is_root() {
             arguments.push("--no-sandbox");
@@ -114,6 +116,16 @@ impl Browser {
         Ok(client.await?)
     }
 
+    /// The same for layouts: a tab of a browser that really has each font of [`super::FONTS`].
+    ///
+    /// # Errors
+    /// The browser does not start, or draws with other fonts.
+    pub async fn tab_with_fonts(&self, address: &str, view: View) -> Result<Tab> {
+        let tab = self.tab(address, view).await?;
+        fonts::verify(&tab).await?;
+        Ok(tab)
+    }
+
     /// The process that the browsers belong to.
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.driver.exited()?.is_none() && self.folder.path().is_dir())
@@ -128,6 +140,7 @@ fn browser() -> Result<PathBuf> {
         needed.push((BROWSERS[0], "chromium"));
     }
     tools::require(&needed, OTHERWISE).context("the pages are tested in a browser")?;
+    fonts::require()?;
     tools::find(&BROWSERS).context("no browser on the PATH; install chromium")
 }
 

@@ -17,11 +17,15 @@
 
 pub mod axe;
 mod driver;
+mod fonts;
 mod log;
 mod site;
 mod tab;
 
 pub use driver::Browser;
+pub use fonts::{FONTS, Font};
 pub use log::{Log, Request};
 pub use site::{root_of_site, site};
-pub use tab::{DARK_NARROW, DARK_WIDE, LIGHT_NARROW, LIGHT_WIDE, Scheme, Tab, VIEWS, View};
+pub use tab::{
+    DARK_NARROW, DARK_WIDE, LIGHT_NARROW, LIGHT_NARROWEST, LIGHT_WIDE, Scheme, Tab, View,
+};

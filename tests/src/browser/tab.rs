@@ -1,8 +1,8 @@
 //! One page at a time, in a given scheme and width, with scripts on or off.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 // The crate `http` itself is not listed: programs would seem to need it.
 use axum::http::Method;
 use fantoccini::{Client, wd::WebDriverCompatibleCommand};
@@ -27,6 +27,8 @@ pub struct View {
     pub scheme: Scheme,
     /// In CSS pixels.
     pub width: u32,
+    /// How large the reader has set text, in per cent.
+    pub text: u32,
     /// Whether the page's scripts run.
     pub scripts: bool,
 }
@@ -35,17 +37,22 @@ pub const LIGHT_WIDE: View = View::new(Scheme::Light, 1280);
 pub const LIGHT_NARROW: View = View::new(Scheme::Light, 360);
 pub const DARK_WIDE: View = View::new(Scheme::Dark, 1280);
 pub const DARK_NARROW: View = View::new(Scheme::Dark, 360);
-
-/// The views in which every page has to hold.
-pub const VIEWS: [View; 4] = [LIGHT_WIDE, LIGHT_NARROW, DARK_WIDE, DARK_NARROW];
+/// The narrowest screen that a page has to fit without scrolling sideways (WCAG 1.4.10).
+pub const LIGHT_NARROWEST: View = View::new(Scheme::Light, 320);
 
 impl View {
     const fn new(scheme: Scheme, width: u32) -> Self {
         Self {
             scheme,
             width,
+            text: 100,
             scripts: true,
         }
+    }
+
+    /// The same with text twice as large, as the browser's settings have it.
+    pub const fn with_large_text(self) -> Self {
+        Self { text: 200, ..self }
     }
 
     /// The same with scripts off.
@@ -63,8 +70,12 @@ impl std::fmt::Display for View {
             Scheme::Light => "light",
             Scheme::Dark => "dark",
         };
+        let text = match self.text {
+            100 => String::new(),
+            text => format!(", text at {text} %"),
+        };
         let scripts = if self.scripts { "" } else { ", scripts off" };
-        write!(f, "{scheme}, {} px{scripts}", self.width)
+        write!(f, "{scheme}, {} px{text}{scripts}", self.width)
     }
 }
 
@@ -105,6 +116,10 @@ impl Tab {
             "mobile": view.width < 768 });
         self.devtools("Emulation.setDeviceMetricsOverride", size)
             .await?;
+        // What a page calls 1rem, and what its media queries call 1em.
+        let sizes = json!({ "standard": 16 * view.text / 100, "fixed": 13 * view.text / 100 });
+        self.devtools("Page.setFontSizes", json!({ "fontSizes": sizes }))
+            .await?;
         let off = json!({ "value": !view.scripts });
         self.devtools("Emulation.setScriptExecutionDisabled", off)
             .await?;
@@ -123,6 +138,17 @@ impl Tab {
             .with_context(|| format!("cannot open {page}"))
     }
 
+    /// Opens a page as a file, without a server.
+    ///
+    /// # Errors
+    /// The path is not a whole one, or the page does not load.
+    pub async fn open_file(&self, page: &Path) -> Result<()> {
+        let address = url::Url::from_file_path(page);
+        let address = address.map_err(|()| anyhow!("{} is no whole path", page.display()))?;
+        self.client.goto(address.as_str()).await?;
+        Ok(())
+    }
+
     /// Leaves the page: its timers and requests end.
     ///
     /// # Errors
@@ -136,7 +162,15 @@ impl Tab {
     /// # Errors
     /// The script throws.
     pub async fn run(&self, script: &str) -> Result<Value> {
-        Ok(self.client.execute(script, Vec::new()).await?)
+        self.run_with(script, Vec::new()).await
+    }
+
+    /// The same with arguments.
+    ///
+    /// # Errors
+    /// The script throws.
+    pub async fn run_with(&self, script: &str, arguments: Vec<Value>) -> Result<Value> {
+        Ok(self.client.execute(script, arguments).await?)
     }
 
     /// Runs a script of asynchronous work: it calls `done(value)` at its end.
@@ -145,7 +179,15 @@ impl Tab {
     /// The script throws, or is not done in 180 s.
     pub async fn run_async(&self, script: &str) -> Result<Value> {
         let script = format!("const done = arguments[arguments.length - 1];\n{script}");
-        Ok(self.client.execute_async(&script, Vec::new()).await?)
+        self.run_async_with(&script, Vec::new()).await
+    }
+
+    /// The same with arguments; `done` is the last of them.
+    ///
+    /// # Errors
+    /// As [`Tab::run_async`].
+    pub async fn run_async_with(&self, script: &str, arguments: Vec<Value>) -> Result<Value> {
+        Ok(self.client.execute_async(script, arguments).await?)
     }
 
     /// Waits until a script returns something true.
