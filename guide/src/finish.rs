@@ -21,8 +21,7 @@ use crate::{
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
-    search,
-    settings, styles,
+    search, settings, styles,
 };
 
 /// Completes the rendered pages in `folder`, checks their links and removes what no page uses.

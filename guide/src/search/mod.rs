@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-pub use guide_search::{Content, Page};
+pub use guide_search::{Content, Page, stem, words};
 
 use crate::{
     examples::System,
