@@ -154,9 +154,9 @@ async fn the_search_says_which_words_it_has_not_and_leads_on() -> Result<()> {
     let cases = [
         // A slip of the keys.
         (
-            "visiblity timeout",
-            "searched for “visibility”",
-            "sqs/visibility.html",
+            "prefech",
+            "searched for “prefetch”",
+            "rabbitmq/work-queues.html",
         ),
         // A word that the guide has not, beside some that it has.
         (
