@@ -51,15 +51,8 @@ const beginning = async (typed) => {
   const from = pieceOf(FIRSTS, typed), to = Math.min(pieceOf(FIRSTS, typed + "\uffff"), from + 2);
   const pieces = await Promise.all(Array.from({ length: to - from + 1 }, (_, i) => wordsOf(from + i)));
   const lines = pieces.flatMap((piece) => [...piece]);
-  for (let n = typed.length; n >= Math.max(2, Math.min(4, typed.length), typed.length - 4); n--) {
-    const begin = typed.slice(0, n);
-    /* A stem ends otherwise than its word: "visibl" for what is typed as "visibilit". */
-    const found = lines.filter(([term]) => term.startsWith(begin) && (n === typed.length || term.length <= n + 2));
-    if (found.length) {
-      found.sort((a, b) => b[1].length - a[1].length);
-      return found.slice(0, 8).map(([term, line]) => [term, postings(line)]);
-    }
-  }
+  const found = lines.filter(([term]) => term.startsWith(typed)).sort((a, b) => b[1].length - a[1].length);
+  return found.length ? found.slice(0, 8).map(([term, line]) => [term, postings(line)]) : undefined;
 };
 
 /* How many letters are too many, too few, wrong or changed places; more than `most` is not counted. */
@@ -80,10 +73,16 @@ const slips = (a, b, most) => {
   }
   return row[b.length];
 };
+const written = () => make("v", (text) => text.split("\n").map((line) => [line.slice(0, -1), +line.slice(-1)]));
+/* A stem ends otherwise than its word: "visibl" for what is typed as "visibilit". */
+const completed = async (typed) => {
+  const found = typed.length > 3 && (await written()).find(([word]) => word.startsWith(typed));
+  return found ? exact(stem(found[0])) : undefined;
+};
 /* The word of the guide that is nearest to one that it has not. */
 const nearest = async (word) => {
   if (word.length < 4) return;
-  const all = await make("v", (text) => text.split("\n").map((line) => [line.slice(0, -1), +line.slice(-1)]));
+  const all = await written();
   const most = word.length < 8 ? 1 : 2;
   let best, least = Infinity;
   for (const [known, often] of all) {
@@ -97,7 +96,7 @@ const nearest = async (word) => {
 
 /* A word of the query as what the guide has for it: `forms` are stems with their pages. */
 const look = async (word, isLast) => {
-  const found = await exact(stem(word)) ?? (isLast ? await beginning(word) : undefined);
+  const found = await exact(stem(word)) ?? (isLast ? await beginning(word) ?? await completed(word) : undefined);
   if (found) return { word, forms: found };
   const near = await nearest(word), forms = near && await exact(stem(near));
   return forms ? { word, near, forms } : { word, forms: [] };
