@@ -14,7 +14,7 @@ use resvg::{
 };
 
 use super::Leaf;
-use crate::{examples::System, markup};
+use crate::{model::program::System, text::markup};
 
 /// The faces, the first that the system has.
 const SERIF: [&str; 4] = ["Noto Serif", "Liberation Serif", "DejaVu Serif", "Georgia"];
@@ -23,11 +23,6 @@ const SANS: [&str; 4] = ["Noto Sans", "Liberation Sans", "DejaVu Sans", "Arial"]
 /// Letters in a line of the title and of the sentence, for the width that there is.
 const TITLE: usize = 32;
 const SENTENCE: usize = 66;
-
-/// Where a page's card lies in the site.
-pub fn address(page: &str) -> String {
-    format!("cards/{}.png", page.trim_end_matches(".html"))
-}
 
 /// Makes the cards into the site; those that were made before, from the same content, are kept in
 /// `kept`.
@@ -52,7 +47,7 @@ pub(super) fn make(kept: &Path, site: &Path, leaves: &[Leaf<'_>]) -> Result<()> 
             let draft = card.with_extension("new");
             fs::write(&draft, picture).and_then(|()| fs::rename(&draft, &card))?;
         }
-        let target = site.join(address(leaf.address));
+        let target = site.join(leaf.address.card());
         fs::create_dir_all(target.parent().unwrap_or(site))?;
         fs::copy(&card, &target).with_context(|| format!("cannot write {}", target.display()))?;
     }

@@ -10,7 +10,7 @@ use super::{
     Leaf,
     document::{Document, Naming},
 };
-use crate::{links, markup};
+use crate::{model::address::Address, text::markup};
 
 const STYLE: &str = include_str!("epub.css");
 
@@ -29,7 +29,7 @@ pub fn write(
 }
 
 fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) -> Result<Vec<u8>> {
-    let known: BTreeSet<&str> = pages.iter().map(|(leaf, _)| leaf.address).collect();
+    let known: BTreeSet<&Address> = pages.iter().map(|(leaf, _)| leaf.address).collect();
     let wrong = |e: epub_builder::Error| anyhow!("{e}");
     let mut epub = EpubBuilder::new(ZipLibrary::new().map_err(wrong)?).map_err(wrong)?;
     epub.epub_version(EpubVersion::V30);
@@ -58,10 +58,10 @@ fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) ->
             epub.add_content(content).map_err(wrong)?;
         }
         pictures.extend(document.pictures().into_iter().filter_map(|picture| {
-            let (picture, _) = links::target(leaf.address, &picture).ok()??;
+            let (picture, _) = leaf.address.resolve(&picture).ok()??;
             Some(picture)
         }));
-        let to_root = "../".repeat(leaf.address.matches('/').count());
+        let to_root = leaf.address.to_root();
         let naming = Naming {
             id: "",
             link: &|link| link_in(leaf.address, link, &known),
@@ -90,9 +90,9 @@ fn make(folder: &Path, config: &BookConfig, pages: &[(&Leaf<'_>, &Document)]) ->
         epub.add_content(content).map_err(wrong)?;
     }
     for picture in pictures {
-        let kind = kind_of(&picture)?;
-        let bytes = fs::read(folder.join(&picture)).with_context(|| picture.clone())?;
-        epub.add_resource(&picture, bytes.as_slice(), kind)
+        let kind = kind_of(picture.name())?;
+        let bytes = fs::read(folder.join(&picture)).with_context(|| picture.to_string())?;
+        epub.add_resource(picture.as_str(), bytes.as_slice(), kind)
             .map_err(wrong)?;
     }
     for (number, drawing) in drawings.into_inner().iter().enumerate() {
@@ -119,17 +119,15 @@ fn bytes(text: String) -> Cursor<Vec<u8>> {
     Cursor::new(text.into_bytes())
 }
 
-fn renamed(page: &str) -> String {
-    format!("{}.xhtml", page.trim_end_matches(".html"))
+fn renamed(page: &Address) -> String {
+    format!("{}.xhtml", page.as_str().trim_end_matches(".html"))
 }
 
 /// A link to a page that the book has, or elsewhere; not to a file of the site alone.
-fn link_in(page: &str, link: &str, known: &BTreeSet<&str>) -> Option<String> {
-    match links::target(page, link).ok()? {
+fn link_in(page: &Address, link: &str, known: &BTreeSet<&Address>) -> Option<String> {
+    match page.resolve(link).ok()? {
         None => Some(link.to_owned()),
-        Some((file, _)) if known.contains(file.as_str()) => {
-            Some(link.replacen(".html", ".xhtml", 1))
-        }
+        Some((file, _)) if known.contains(&file) => Some(link.replacen(".html", ".xhtml", 1)),
         Some(_) => None,
     }
 }

@@ -1,26 +1,26 @@
 //! The guide in other forms than pages: social cards, an EPUB and a PDF. They take seconds, so only
 //! `build --all` makes them.
 
-pub mod cards;
+mod cards;
 mod document;
 mod epub;
 mod pdf;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use mdbook_driver::MDBook;
+use mdbook_driver::config::Config;
 
-use crate::{examples::System, navigation::Navigation, preprocess::PageFacts};
+use crate::model::{
+    address::{Address, EPUB, PDF},
+    book::Book,
+    program::System,
+};
 use document::Document;
-
-/// The names of the EPUB and the PDF in the site.
-pub const EPUB: &str = "messaging-systems-compared.epub";
-pub const PDF: &str = "messaging-systems-compared.pdf";
 
 /// A page of the complete site, as the editions use it.
 struct Leaf<'a> {
-    address: &'a str,
+    address: &'a Address,
     name: &'a str,
     part: Option<&'a str>,
     system: Option<System>,
@@ -31,9 +31,8 @@ struct Leaf<'a> {
 ///
 /// # Errors
 /// A page can't be read, a font or the browser is missing, or a file can't be written.
-pub fn make(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -> Result<()> {
-    let navigation = Navigation::of(&book.book);
-    let leaves = leaves(&navigation, facts);
+pub fn make(book: &Book, config: &Config, folder: &Path) -> Result<()> {
+    let leaves = leaves(book);
     cards::make(&book.root.join("target/cards"), folder, &leaves)?;
     let documents = leaves.iter().map(|leaf| {
         let html = fs::read_to_string(folder.join(leaf.address))
@@ -42,21 +41,17 @@ pub fn make(book: &MDBook, folder: &Path, facts: &BTreeMap<String, PageFacts>) -
     });
     let documents = documents.collect::<Result<Vec<_>>>()?;
     let pages: Vec<_> = leaves.iter().zip(&documents).collect();
-    let config = &book.config.book;
-    epub::write(&folder.join(EPUB), folder, config, &pages)?;
-    pdf::write(&folder.join(PDF), folder, config, &pages)
+    epub::write(&folder.join(EPUB), folder, &config.book, &pages)?;
+    pdf::write(&folder.join(PDF), folder, &config.book, &pages)
 }
 
-fn leaves<'a>(navigation: &'a Navigation, facts: &'a BTreeMap<String, PageFacts>) -> Vec<Leaf<'a>> {
-    let leaves = navigation.pages().filter_map(|(part, address, name)| {
-        let facts = facts.get(address)?;
-        Some(Leaf {
-            address,
-            name,
-            part,
-            system: facts.system,
-            description: &facts.description,
-        })
+fn leaves(book: &Book) -> Vec<Leaf<'_>> {
+    let leaves = book.pages.iter().map(|page| Leaf {
+        address: &page.address,
+        name: &page.name,
+        part: page.part.as_deref(),
+        system: page.system(),
+        description: page.description(),
     });
     leaves.collect()
 }

@@ -16,7 +16,7 @@ use super::{
     Leaf,
     document::{Document, Naming},
 };
-use crate::{links, markup};
+use crate::{model::address::Address, text::markup};
 
 const STYLE: &str = include_str!("print.css");
 const BROWSERS: [&str; 4] = [
@@ -62,7 +62,7 @@ fn style_sheets(first: &Path) -> Result<Vec<String>> {
 
 /// All pages in one, each id with its page's number.
 fn whole(config: &BookConfig, sheets: &[String], pages: &[(&Leaf<'_>, &Document)]) -> String {
-    let numbers: BTreeMap<&str, usize> = pages
+    let numbers: BTreeMap<&Address, usize> = pages
         .iter()
         .enumerate()
         .map(|(number, (leaf, _))| (leaf.address, number))
@@ -83,7 +83,7 @@ fn whole(config: &BookConfig, sheets: &[String], pages: &[(&Leaf<'_>, &Document)
         let naming = Naming {
             id: &format!("p{number}-"),
             link: &|link| link_in(leaf.address, link, &numbers),
-            picture: &|picture| Some(links::target(leaf.address, picture).ok()??.0),
+            picture: &|picture| Some(leaf.address.resolve(picture).ok()??.0.to_string()),
             drawing: &|_| None,
             folded: false,
         };
@@ -113,11 +113,11 @@ fn contents(pages: &[(&Leaf<'_>, &Document)]) -> String {
     text + "</ol>"
 }
 
-fn link_in(page: &str, link: &str, numbers: &BTreeMap<&str, usize>) -> Option<String> {
-    match links::target(page, link).ok()? {
+fn link_in(page: &Address, link: &str, numbers: &BTreeMap<&Address, usize>) -> Option<String> {
+    match page.resolve(link).ok()? {
         None => Some(link.to_owned()),
         Some((file, id)) => {
-            let number = numbers.get(file.as_str())?;
+            let number = numbers.get(&file)?;
             Some(match id.as_str() {
                 "" => format!("#p{number}"),
                 id => format!("#p{number}-{id}"),

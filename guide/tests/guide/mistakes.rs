@@ -627,7 +627,7 @@ fn an_editors_link_to_nothing() {
 #[test]
 fn an_id_that_stands_twice() {
     let book = Book::new();
-    book.append("book/index.md", "\n## Introduction\n");
+    book.append("book/index.md", "\n<p id=\"introduction\">Again.</p>\n");
     assert_eq!(
         said(&book),
         ["book/index.md:6: the id `introduction` stands twice on the page; rename one heading"]

@@ -1,0 +1,4 @@
+//! Checks that the build leaves to its own commands and tests.
+
+pub mod stale;
+pub mod unmarked;
