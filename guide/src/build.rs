@@ -2,15 +2,16 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
+    env, fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::civil::Date;
 use mdbook_driver::{
     MDBook,
@@ -22,7 +23,6 @@ use mdbook_renderer::{RenderContext, Renderer};
 
 pub use crate::model::options::{Options, today};
 use crate::{
-    editions,
     expand::{Expanded, Expander, Format},
     model::{book::Book, settings, summary},
     site::{Outline, Site, complaints, twins},
@@ -176,6 +176,7 @@ pub(crate) fn render(
         || expander.pages(Format::Markdown),
     );
     let mut problems = proofs(&book);
+    problems.extend(settings::wrong_redirects(root, config, &book.pages));
     problems.extend(html.iter().flat_map(|page| page.problems.clone()));
     Problems::check(problems)?;
     render_pages(&stock, &book, &html, folder)?;
@@ -190,7 +191,7 @@ pub(crate) fn render(
     site.finish(options)?;
     twins::write(&book, config, &markdown, folder)?;
     if options.editions {
-        editions::make(&book, config, folder)?;
+        editions(root, folder)?;
     }
     cache.forget_unused();
     Ok(Built {
@@ -203,6 +204,24 @@ pub(crate) fn render(
             .flat_map(|page| page.programs)
             .collect(),
     })
+}
+
+/// Has a program of its own make the social cards, the EPUB and the PDF: what it is made of takes longer to
+/// compile than all that the pages need.
+fn editions(root: &Path, folder: &Path) -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "--quiet", "--bin", "editions", "--manifest-path"])
+        .arg(workspace)
+        .args(["--", "--root"])
+        .arg(root)
+        .arg("--site")
+        .arg(folder)
+        .status()
+        .context("cannot start cargo, which runs the program that makes the editions")?;
+    ensure!(status.success(), "the editions could not be made");
+    Ok(())
 }
 
 /// What is wrong with the ledger as a whole.
@@ -251,13 +270,19 @@ pub(crate) fn with_texts(mut chapters: book::Book, book: &Book, pages: &[Expande
     chapters
 }
 
-/// The book as the files describe it, without its pages being rendered.
+/// The book as the files describe it, without its pages being rendered, and its settings.
 ///
 /// # Errors
 /// [`Problems`] when `book.toml`, the summary or the ledger is wrong.
-pub(crate) fn survey(root: &Path, today: Date) -> Result<Book> {
+pub fn survey(root: &Path) -> Result<(Book, Config)> {
+    survey_on(root, today())
+}
+
+/// The same on a day.
+pub(crate) fn survey_on(root: &Path, today: Date) -> Result<(Book, Config)> {
     let stock = load(root, settings::load(root)?)?;
-    survey_of(&stock, today, Grammar::default())
+    let book = survey_of(&stock, today, Grammar::default())?;
+    Ok((book, stock.config))
 }
 
 fn survey_of(stock: &MDBook, today: Date, grammar: Grammar) -> Result<Book> {

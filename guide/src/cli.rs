@@ -106,8 +106,8 @@ fn execute(cli: &Cli) -> Result<()> {
             Ok(())
         }
         Some(Command::Stale { days, as_of }) => {
-            let site = build::survey(&root(cli)?, as_of.unwrap_or_else(today))?;
-            stale::lines(&site, *days).iter().for_each(|line| say(line));
+            let (book, _) = build::survey_on(&root(cli)?, as_of.unwrap_or_else(today))?;
+            stale::lines(&book, *days).iter().for_each(|line| say(line));
             Ok(())
         }
         Some(Command::Preprocess { question: None }) => preprocess(),

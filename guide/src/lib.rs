@@ -7,7 +7,6 @@
 pub mod build;
 mod check;
 pub mod cli;
-mod editions;
 mod expand;
 mod model;
 pub mod serve;
@@ -18,11 +17,17 @@ mod text;
 pub use build::expanded_markdown;
 pub use check::unmarked;
 pub use model::{
+    address::{Address, EPUB, PDF},
+    book::Book,
     cargo_add::{Dependencies, Dependency},
     ledger,
 };
 use text::memo;
-pub use text::{grammar::rust_code_only, problem as errors};
+pub use text::{
+    grammar::rust_code_only,
+    markup, problem as errors,
+    terminal::{one_line_each, warn},
+};
 
 /// What readers run, and what each printed.
 pub mod examples {

@@ -12,7 +12,6 @@ use toml::Spanned;
 use crate::{
     build,
     model::ledger::EXEMPTIONS,
-    model::options::today,
     text::markdown::options,
     text::problem::{Problem, line_at},
 };
@@ -102,7 +101,7 @@ struct Fact {
 /// # Errors
 /// When the pages or the exemptions cannot be read.
 pub fn unmarked(root: &Path) -> Result<Vec<Problem>> {
-    let book = build::survey(root, today())?;
+    let (book, _) = build::survey(root)?;
     let file = book.source.join("evidence").join(EXEMPTIONS);
     let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
     let exemptions: Exemptions =

@@ -26,10 +26,7 @@ pub use page::Outline;
 
 use crate::{
     model::{address::Address, book::Book, options::Options, page::Page, settings},
-    text::{
-        memo::Memo,
-        problem::Problems,
-    },
+    text::{memo::Memo, problem::Problems},
 };
 use links::Links;
 use navigation::Navigation;

@@ -356,6 +356,15 @@ pub fn complete(html: &str, outline: &Outline, place: &Place<'_>) -> Result<Stri
             }
             Ok(())
         }),
+        // mdBook's image, which a style of its own theme opens on a click, stands there twice.
+        element!("main label.checkbox-label", |label| {
+            label.remove_and_keep_content();
+            Ok(())
+        }),
+        element!("main input.checkbox-img, main span.img-wrapper", |copy| {
+            copy.remove();
+            Ok(())
+        }),
         element!("main thead th:not([scope])", |cell| {
             cell.set_attribute("scope", "col")?;
             Ok(())

@@ -6,7 +6,7 @@ use std::{fmt::Write, sync::LazyLock};
 use regex::Regex;
 use scraper::{Html, Node, Selector, node::Element};
 
-use crate::text::markup;
+use guide::markup;
 
 /// `var(--sys,#1c6b4a)`: few readers of books know the page's colours.
 static COLOUR: LazyLock<Regex> =

@@ -10,7 +10,7 @@ use super::{
     Leaf,
     document::{Document, Naming},
 };
-use crate::{model::address::Address, text::markup};
+use guide::{Address, markup};
 
 const STYLE: &str = include_str!("epub.css");
 

@@ -14,7 +14,7 @@ use resvg::{
 };
 
 use super::Leaf;
-use crate::{model::program::System, text::markup};
+use guide::{examples::System, markup};
 
 /// The faces, the first that the system has.
 const SERIF: [&str; 4] = ["Noto Serif", "Liberation Serif", "DejaVu Serif", "Georgia"];

@@ -16,7 +16,7 @@ use super::{
     Leaf,
     document::{Document, Naming},
 };
-use crate::{model::address::Address, text::markup};
+use guide::{Address, markup};
 
 const STYLE: &str = include_str!("print.css");
 const BROWSERS: [&str; 4] = [
