@@ -21,7 +21,7 @@ use crate::{
     navigation::Navigation,
     page::{self, Outline, Place},
     preprocess::PageFacts,
-    search::{self, Index},
+    search,
     settings, styles,
 };
 
@@ -57,7 +57,7 @@ pub fn finish(
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
     remove_empty_folders(folder)?;
-    index.write(folder)?;
+    search::write(index, folder)?;
     let site = settings::site(&book.config);
     host_files::write(folder, facts.keys(), site.as_deref())
 }
@@ -69,7 +69,7 @@ fn complete_pages(
     files: &BTreeSet<String>,
     modules: &modules::Names,
     options: &Options,
-) -> Result<(BTreeMap<String, Arc<Outline>>, Index)> {
+) -> Result<(BTreeMap<String, Arc<Outline>>, Vec<search::Page>)> {
     let site = settings::site(&book.config);
     let navigation = Navigation::of(&book.book);
     let complete = |address: &String| {
@@ -91,7 +91,7 @@ fn complete_pages(
             };
             if address == page {
                 let part = navigation.names(page).1.unwrap_or_default();
-                found = Some(search::Page::read(address, part, facts, &rendered)?);
+                found = Some(search::read(address, part, facts, &rendered)?);
             }
             write(&file, &page::complete(&rendered, &outline, &place)?)?;
         } else if let Some(site) = &site
@@ -103,12 +103,12 @@ fn complete_pages(
     };
     let pages: Vec<&String> = files.iter().filter(|file| is_page(file)).collect();
     let completed: Result<Vec<_>> = pages.into_par_iter().map(complete).collect();
-    let mut index = Index::default();
+    let mut index = Vec::new();
     let mut outlines = BTreeMap::new();
     for (address, outline, found) in completed? {
         outlines.insert(address, outline);
         if let Some(page) = found {
-            index.add(page);
+            index.push(page);
         }
     }
     Ok((outlines, index))

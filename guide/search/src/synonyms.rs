@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::words;
 
 /// Each with its reason.
-const FILE: &str = include_str!("../../search/synonyms.toml");
+const FILE: &str = include_str!("../synonyms.toml");
 
 /// What the word of the reader is worth where the guide has its own.
 const SHARE: f32 = 0.6;
@@ -37,10 +37,9 @@ type Phrase = (Vec<String>, Vec<String>);
 static PHRASES: LazyLock<HashMap<String, Vec<Phrase>>> = LazyLock::new(|| {
     let mut phrases: HashMap<String, Vec<Phrase>> = HashMap::new();
     for entry in entries() {
-        let stems = |text: &String| words::of(text).map(|word| words::stem(&word)).collect();
-        let readers: Vec<String> = entry.readers.iter().flat_map(&stems_of).collect();
+        let readers: Vec<String> = entry.readers.iter().flat_map(|text| stems_of(text)).collect();
         for phrase in &entry.guide {
-            let mut rest: Vec<String> = stems(phrase);
+            let mut rest = stems_of(phrase);
             if !rest.is_empty() {
                 let first = rest.remove(0);
                 let phrase = (rest, readers.clone());
@@ -51,7 +50,7 @@ static PHRASES: LazyLock<HashMap<String, Vec<Phrase>>> = LazyLock::new(|| {
     phrases
 });
 
-fn stems_of(text: &String) -> Vec<String> {
+fn stems_of(text: &str) -> Vec<String> {
     words::of(text).map(|word| words::stem(&word)).collect()
 }
 
@@ -87,7 +86,7 @@ mod tests {
     fn every_synonym_has_its_reason_and_is_another_word() {
         for entry in entries() {
             assert!(entry.reason.len() > 10, "{:?}", entry.guide);
-            let guide: Vec<Vec<String>> = entry.guide.iter().map(stems_of).collect();
+            let guide: Vec<Vec<String>> = entry.guide.iter().map(|text| stems_of(text)).collect();
             for reader in &entry.readers {
                 assert!(!guide.contains(&stems_of(reader)), "{reader} for itself");
             }

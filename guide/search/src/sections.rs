@@ -1,18 +1,9 @@
 //! A page as sections: what stands under a heading, or a term of a list, that a link can lead to.
 
-use std::{cell::RefCell, sync::LazyLock};
+use std::cell::RefCell;
 
 use anyhow::Result;
 use lol_html::{RewriteStrSettings, element, rewrite_str, text};
-use regex::Regex;
-
-/// `&amp;`, `&#10;`
-static ENTITY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("&#?[0-9A-Za-z]+;").expect("a constant pattern"));
-
-/// Blanks and line breaks.
-static BLANKS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"[ \t\r\x{a0}]+").expect("a constant pattern"));
 
 /// What begins a section.
 const HEADINGS: &str = "main h2[id], main h3[id], main dt[id]";
@@ -99,16 +90,27 @@ pub fn of(html: &str) -> Result<Vec<Section>> {
     for section in &mut sections {
         section.heading = seen(&section.heading).replace('\n', " ");
         section.prose = seen(&section.prose);
-        section.code = ENTITY.replace_all(&section.code, " ").into_owned();
+        section.code = without_entities(&section.code);
     }
     Ok(sections)
 }
 
 /// The text that a reader sees of HTML without tags, without empty lines.
 fn seen(html: &str) -> String {
-    let text = BLANKS.replace_all(html, " ");
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = String::with_capacity(html.len());
+    for line in html.lines() {
+        let mut words = line.split_whitespace();
+        if let Some(first) = words.next() {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(first);
+            for word in words {
+                text.push(' ');
+                text.push_str(word);
+            }
+        }
+    }
     if !text.contains('&') {
         return text;
     }
@@ -124,7 +126,27 @@ fn seen(html: &str) -> String {
     let text = entities
         .iter()
         .fold(text, |text, (entity, letter)| text.replace(entity, letter));
-    ENTITY.replace_all(&text, " ").into_owned()
+    without_entities(&text)
+}
+
+/// A text with a space for each `&#10;`.
+fn without_entities(text: &str) -> String {
+    let mut parts = text.split('&');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '#');
+        match end.filter(|end| *end > 0 && part[*end..].starts_with(';')) {
+            Some(end) => {
+                kept.push(' ');
+                kept.push_str(&part[end + 1..]);
+            }
+            None => {
+                kept.push('&');
+                kept.push_str(part);
+            }
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::json;
 
-use crate::preprocess::heading_id;
-
 use super::{
     Page,
     counts::{MOST_IN_PAGE, MOST_IN_SECTION},
@@ -89,13 +87,13 @@ fn push(line: &mut String, distance: usize, step: u8, first: u8) {
 }
 
 /// The first page of each piece, and the piece: a line of JSON for each page.
-pub fn of_heads(pages: &[Page]) -> Vec<(usize, String)> {
+pub fn of_heads(pages: &[Page], id_of: fn(&str) -> String) -> Vec<(usize, String)> {
     let lines = pages.iter().enumerate().map(|(number, page)| {
         let starts: Vec<bool> = chunks(page).iter().map(|(_, starts)| *starts).collect();
         let sections = page.content.sections.iter().zip(&starts);
         let sections = sections.map(|(section, starts)| {
             // Most ids are made of the heading, and the browser can do that, too.
-            let id = match heading_id(&section.heading) == section.id {
+            let id = match id_of(&section.heading) == section.id {
                 true => json!(0),
                 false => json!(section.id),
             };
