@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result, ensure};
+use regex::Regex;
 use tests::{
     interactive::{self, FOLDER, Workbench},
     root,
@@ -117,7 +118,7 @@ async fn each_part_has_at_most_six_kilobytes() -> Result<()> {
 /// Every combination of answers: nothing is hidden, and the sentence is whole. Then answers with the
 /// systems that come first.
 const CHOICES: &str = r#"
-const { questions, together, rank, sentence, systems } = await import("/interactive/model/choose.js");
+const { questions, together, rank, sentence, systems, path } = await import("/interactive/model/choose.js");
 const wrong = [], all = questions.reduce((list, q) => list.flatMap((a) => [a, ...Object.keys(q.answers).map((v) => ({ ...a, [q.id]: v }))]), [{}]);
 for (const q of questions) for (const [, points] of Object.values(q.answers)) {
   if (points.length && systems.some((s) => !points.some((p) => p.system === s))) wrong.push(q.ask + " does not speak of every system");
@@ -127,24 +128,73 @@ for (const a of all) {
   const points = both + questions.reduce((n, q) => n + (q.answers[a[q.id]]?.[1].length ?? 0), 0);
   if (shown !== points || /undefined|null|,,/.test(sentence(a))) wrong.push(JSON.stringify(a) + ": " + sentence(a));
 }
+// What the five questions of the page say, written down apart from the model. Outside AWS, or with an
+// answer that the system cannot give, a question is passed over.
+const large = (a) => a.size === "large", said = (a) =>
+  a.replay === "yes" ? "Kafka"
+  : a.host === "aws" && (a.readers === "many" || a.readers === "push") && !large(a) ? "SNS"
+  : a.host === "aws" && a.readers === "one" && a.route !== "yes" && !large(a) ? "SQS"
+  : a.priority === "yes" || a.route === "yes" ? "RabbitMQ" : undefined;
+const told = {}, only = (a) => ["SQS", "SNS"].filter((name) => new RegExp("(take|and|,) " + name + "\b.* tie|take " + name + "\b|" + name + ".* tie at").test(sentence(a)));
+for (const a of all) {
+  const [first] = rank(a), by = said(a), text = JSON.stringify(a) + ": " + sentence(a);
+  told[by ?? "the points"] = (told[by ?? "the points"] ?? 0) + 1;
+  if (by && (first.name !== by || !sentence(a).startsWith("We take " + by + ":"))) wrong.push("the page says " + by + ", " + text);
+  if (!by && (first.decided || /of the five decides/.test(sentence(a)))) wrong.push("the page leaves it to the points, " + text);
+  if (first.cannot.length) wrong.push("first, and cannot, " + text);
+  if (a.host === "own" && (only(a).length || / In AWS, /.test(sentence(a)))) wrong.push("a service of AWS for someone outside, " + text);
+  if (!a.host && only(a).length && !/only in AWS/.test(sentence(a))) wrong.push("AWS taken for granted, " + text);
+}
 const first = [
   [{}, "No answer"], [{ replay: "yes" }, "We take Kafka"], [{ readers: "one", host: "aws", fail: "yes" }, "We take SQS"],
   [{ readers: "many", host: "aws", fail: "yes" }, "SNS with an SQS queue"], [{ readers: "one", host: "own", route: "yes", fail: "yes" }, "We take RabbitMQ"],
+  [{ readers: "push", host: "own" }, "Out are SNS"], [{ readers: "push", host: "aws" }, "We take SNS"], [{ replay: "yes", route: "yes", size: "large" }, "RabbitMQ has +4"],
   [{ readers: "many" }, "Kafka, RabbitMQ and SNS tie at +2"], [{ readers: "many", replay: "yes", order: "yes" }, "We take Kafka"],
   [{ host: "own" }, "Kafka and RabbitMQ tie at +1"], [{ size: "large" }, "We take RabbitMQ"], [{ size: "small" }, "No answer"], [{ order: "yes" }, "We take Kafka"],
   [{ route: "yes" }, "Out is SQS"], [{ fail: "yes", readers: "one" }, "RabbitMQ and SQS tie at +4"], [{ readers: "one", priority: "yes" }, "We take RabbitMQ"],
   [{ readers: "one", replay: "yes", host: "aws", route: "yes", size: "large" }, "We take Kafka"],
 ];
 for (const [answers, says] of first) if (!sentence(answers).includes(says)) wrong.push(JSON.stringify(answers) + ": " + sentence(answers));
-return { count: all.length, wrong };
+return { count: all.length, told, wrong: wrong.slice(0, 20), faults: wrong.length, takes: path.map((s) => s.take) };
 "#;
+
+/// The systems that a text names after a word, in order.
+fn named_after(text: &str, before: &str) -> Result<Vec<String>> {
+    let named = Regex::new(&format!(r"{before}\s*(Kafka|RabbitMQ|SQS|SNS)\b"))?;
+    Ok(named
+        .captures_iter(text)
+        .map(|found| found[1].to_owned())
+        .collect())
+}
 
 #[tokio::test]
 async fn every_choice_gives_a_whole_answer() -> Result<()> {
     let workbench = Workbench::open(&root()).await?;
     let choices = workbench.evaluate(CHOICES).await?;
-    println!("{} combinations", choices["count"]);
+    println!("{} combinations: {}", choices["count"], choices["told"]);
     let wrong = choices["wrong"].as_array().context("no list")?;
-    ensure!(wrong.is_empty(), "{wrong:#?}");
+    ensure!(wrong.is_empty(), "{} faults: {wrong:#?}", choices["faults"]);
+    // The text and the drawing ask in the order of the model.
+    let takes = choices["takes"].as_array().context("no path")?;
+    let takes: Vec<&str> = takes.iter().filter_map(|take| take.as_str()).collect();
+    let book = root().join("book");
+    let page = fs::read_to_string(book.join("compare/how-to-choose.md"))?;
+    let questions = page.split("## ").find(|part| part.starts_with("Five"));
+    let text = named_after(questions.context("no five questions")?, "Take")?;
+    ensure!(
+        text == takes,
+        "the text takes {text:?}, the model {takes:?}"
+    );
+    let drawing = fs::read_to_string(book.join("drawings/choose-path.svg"))?;
+    let drawn = named_after(&drawing, r#"font-weight="600">"#)?;
+    ensure!(
+        drawn == takes,
+        "the drawing takes {drawn:?}, the model {takes:?}"
+    );
+    let described = named_after(&drawing, "yes, take")?;
+    ensure!(
+        described == takes,
+        "the drawing's text takes {described:?}, the model {takes:?}"
+    );
     Ok(())
 }

@@ -15,7 +15,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture},
 };
-use sandbox::Broker;
+use sandbox::{Broker, machine::scaled};
 use tests::{brokers::Brokers, crash::survives};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +159,7 @@ fn copies(config: &ClientConfig, sent: usize) -> Result<BTreeMap<usize, usize>> 
     partition.add_partition_offset(TOPIC, 0, Offset::Beginning)?;
     consumer.assign(&partition)?;
     let mut copies = BTreeMap::new();
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + scaled(LIMIT);
     loop {
         ensure!(
             Instant::now() < deadline,

@@ -13,7 +13,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use sandbox::Broker;
+use sandbox::{Broker, machine::scaled};
 use tests::{brokers::Brokers, crash::survives};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -43,14 +43,14 @@ async fn kept(kind: &str, delivery_mode: u8) -> Result<usize> {
         .await?;
     for number in 0..MESSAGES {
         let confirm = publish(&channel, delivery_mode).await?;
-        let answer = timeout(LIMIT, confirm)
+        let answer = timeout(scaled(LIMIT), confirm)
             .await
             .context("no confirm within 30 s")??;
         ensure!(answer.is_ack(), "message {number} was refused");
     }
     tokio::task::block_in_place(|| brokers.crash(Broker::RabbitMq))?;
     // A stream has no leader for a moment: an error is asked about again.
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + scaled(LIMIT);
     loop {
         match count(&open(&uri).await?, kind).await {
             Err(error) if Instant::now() > deadline => return Err(error),
@@ -69,7 +69,7 @@ async fn publish(channel: &Channel, delivery_mode: u8) -> Result<PublisherConfir
 
 async fn open(uri: &str) -> Result<Channel> {
     let connecting = Connection::connect(uri, ConnectionProperties::default());
-    let connection = timeout(LIMIT, connecting)
+    let connection = timeout(scaled(LIMIT), connecting)
         .await
         .context("no connection within 30 s")??;
     Ok(connection.create_channel().await?)
@@ -143,7 +143,7 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
         brokers.variable("AMQP_URL")?,
         ConnectionProperties::default(),
     );
-    let connection = timeout(LIMIT, connecting)
+    let connection = timeout(scaled(LIMIT), connecting)
         .await
         .context("no connection within 30 s")??;
     let events = connection
@@ -160,7 +160,7 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
         .await?;
 
     sandbox.rabbitmqctl(&["set_vm_memory_high_watermark", "0"])?;
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + scaled(LIMIT);
     let mut published = 1; // the one whose writing does not end
     // A connection is blocked when it publishes. From then on even writing a message does not end.
     while let Ok(written) = timeout(Duration::from_secs(3), publish(&channel, PERSISTENT)).await {
@@ -169,7 +169,7 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
         ensure!(Instant::now() < deadline, "not blocked within 30 s");
         sleep(Duration::from_millis(50)).await;
     }
-    let event = timeout(LIMIT, events.next())
+    let event = timeout(scaled(LIMIT), events.next())
         .await
         .context("no event within 30 s")?;
     ensure!(
@@ -179,16 +179,16 @@ async fn a_memory_alarm_blocks_a_publisher_without_an_error_until_it_ends() -> R
     ensure!(connection.status().blocked() && connection.status().connected());
 
     sandbox.rabbitmqctl(&["set_vm_memory_high_watermark", "0.6"])?;
-    let event = timeout(LIMIT, events.next())
+    let event = timeout(scaled(LIMIT), events.next())
         .await
         .context("no event within 30 s")?;
     ensure!(
         matches!(event, Some(Event::ConnectionUnblocked)),
         "{event:?}"
     );
-    let written = timeout(LIMIT, publish(&channel, PERSISTENT)).await;
+    let written = timeout(scaled(LIMIT), publish(&channel, PERSISTENT)).await;
     let confirm = written.context("not written within 30 s of the alarm's end")??;
-    let answer = timeout(LIMIT, confirm)
+    let answer = timeout(scaled(LIMIT), confirm)
         .await
         .context("no confirm within 30 s of the alarm's end")??;
     ensure!(answer.is_ack(), "refused");

@@ -79,22 +79,48 @@
   const dialog = $("#search"), input = $("input", dialog), list = $("ol", dialog), said = $(".said", dialog);
   /* The search itself is loaded by the first query. A query may be overtaken by the next one. */
   let query = 0;
+  const element = (name, content, of = "") => {
+    const made = document.createElement(name);
+    made.append(content);
+    if (of) made.className = of;
+    return made;
+  };
+  const entry = ({ title, section, part, system, href }) => {
+    const link = element("a", element("b", [title, section].filter(Boolean).join(" › ")));
+    link.href = href;
+    if (part) link.append(element("span", part, system ? system + " sq" : ""));
+    link.append(element("span", "", "sentence"));
+    return link;
+  };
   const show = (hits, text) => {
-    list.replaceChildren(...hits.map(({ title, where, href }) => {
-      const li = document.createElement("li"), a = document.createElement("a"), span = document.createElement("span");
-      a.href = href; a.textContent = title; span.textContent = where;
-      a.append(span); li.append(a);
-      return li;
+    const first = hits.findIndex(({ evidence }) => evidence);
+    list.replaceChildren(...hits.map((hit, i) => {
+      const item = element("li", entry(hit));
+      if (i === first && i > 0) item.className = "late";
+      return item;
     }));
     said.textContent = text;
   };
+  /* The sentences come when nobody types: they are most of what a search loads. */
+  const tell = (hits, mine) => setTimeout(async () => {
+    if (mine !== query) return;
+    const places = $$(".sentence", list);
+    const sentences = await Promise.all(hits.map(({ sentence }) => sentence().catch(() => [])));
+    if (mine !== query) return;
+    sentences.forEach((parts, i) => places[i].append(...parts.map(([text, isMark]) => (isMark ? element("mark", text) : text))));
+  }, 150);
   const find = async () => {
     const mine = ++query, text = input.value;
     if (!text.trim()) return show([], "Page titles, error texts, settings, names in the code.");
     try {
       const { search } = await import(new URL(dialog.dataset.search, document.baseURI));
-      const { hits, count } = await search(text, 12);
-      if (mine === query) show(hits, count > hits.length ? `${hits.length} of ${count} found` : `${count} found`);
+      const { hits, ways, count, instead, unknown } = await search(text, 8);
+      if (mine !== query) return;
+      const lines = instead.map(([word, near]) => `“${word}” is not in the guide: searched for “${near}”.`);
+      if (unknown.length) lines.push(`Not in the guide: ${unknown.map((word) => `“${word}”`).join(", ")}.`);
+      lines.push(hits.length ? `${count} ${count === 1 ? "page" : "pages"} found.` : "Nothing found. These pages list what there is.");
+      show(hits.length ? hits : ways, lines.join(" "));
+      tell(hits.length ? hits : ways, mine);
     } catch {
       if (mine === query) show([], "The search cannot be loaded. Try again, or look through the contents.");
     }

@@ -62,6 +62,7 @@ impl fmt::Display for Built {
 pub(crate) struct Cache {
     grammar: Grammar,
     outlines: Memo<Arc<Outline>>,
+    searched: Memo<Arc<guide_search::Content>>,
 }
 
 impl Cache {
@@ -69,6 +70,7 @@ impl Cache {
     fn forget_unused(&self) {
         self.grammar.forget_unused();
         self.outlines.forget_unused();
+        self.searched.forget_unused();
     }
 }
 
@@ -187,6 +189,7 @@ pub(crate) fn render(
         folder,
         versions: &versions,
         outlines: &cache.outlines,
+        searched: &cache.searched,
     };
     site.finish(options)?;
     twins::write(&book, config, &markdown, folder)?;

@@ -13,8 +13,8 @@ use mdbook_preprocessor::Preprocessor;
 
 use crate::{
     build,
-    check::stale,
-    model::ledger::FRESH_DAYS,
+    check::{search_quality as quality, stale},
+    model::ledger::{FRESH_DAYS, judged},
     model::options::{Options, today},
     serve,
     stock::Guide,
@@ -60,6 +60,26 @@ enum Command {
         /// The day that counts as today, such as 2026-11-25.
         #[arg(long)]
         as_of: Option<Date>,
+    },
+    /// Lists the claims that nobody has held against their proof as both are now.
+    Unjudged,
+    /// Notes that claims were held against their proofs today, each by its id.
+    Judge {
+        /// The ids of the claims.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Asks the search a set of queries and prints how often the right page comes first; needs node.
+    SearchQuality {
+        /// Also asks stock mdBook's index and Pagefind of the same pages; needs npm, and the network once.
+        #[arg(long)]
+        peers: bool,
+        /// Also tells the failures of the half that the search is not improved by.
+        #[arg(long)]
+        held_back: bool,
+        /// Another file of queries: on each line a query, a tab, and the pages that answer it.
+        #[arg(long)]
+        queries: Option<PathBuf>,
     },
     /// Expands the chapters for stock mdBook, which names this command in book.toml.
     Preprocess {
@@ -110,6 +130,30 @@ fn execute(cli: &Cli) -> Result<()> {
             stale::lines(&book, *days).iter().for_each(|line| say(line));
             Ok(())
         }
+        Some(Command::Unjudged) => {
+            let (book, _) = build::survey(&root(cli)?)?;
+            let lines = judged::lines(&book.ledger, &book.programs);
+            lines.iter().for_each(|line| say(line));
+            Ok(())
+        }
+        Some(Command::Judge { ids }) => {
+            let root = root(cli)?;
+            let (book, _) = build::survey(&root)?;
+            let on = today().to_string();
+            judged::mark(&root, &book.ledger, &book.programs, ids, &on)
+        }
+        Some(Command::SearchQuality {
+            peers,
+            held_back,
+            queries,
+        }) => quality::run(
+            &root(cli)?,
+            &quality::Options {
+                peers: *peers,
+                held_back: *held_back,
+                queries: queries.clone(),
+            },
+        ),
         Some(Command::Preprocess { question: None }) => preprocess(),
         Some(Command::Preprocess {
             question: Some(Question::Supports { .. }),

@@ -22,12 +22,16 @@ pub use model::{
     cargo_add::{Dependencies, Dependency},
     ledger,
 };
-use text::memo;
 pub use text::{
     grammar::rust_code_only,
     markup, problem as errors,
     terminal::{one_line_each, warn},
 };
+
+/// How good the search is.
+pub mod search {
+    pub use crate::check::search_quality as quality;
+}
 
 /// What readers run, and what each printed.
 pub mod examples {

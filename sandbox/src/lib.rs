@@ -35,6 +35,7 @@ mod kafka;
 mod launch;
 mod layout;
 mod localstack;
+pub mod machine;
 mod net;
 mod ports;
 mod prepare;

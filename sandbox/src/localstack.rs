@@ -12,7 +12,7 @@ use crate::http;
 use crate::layout::Layout;
 use crate::ports::PortPlan;
 use crate::prepare::Prepared;
-use crate::prerequisites::find_program;
+use crate::prerequisites::{find_program, has_writable_home};
 use crate::process::{Leashed, isolated, leashed, remove_folder, run};
 use crate::progress::progress;
 
@@ -59,11 +59,14 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
         };
         let requirements = draft.join("requirements.txt");
         fs::write(&requirements, REQUIREMENTS).context("writing the requirements")?;
+        let cache = (!has_writable_home()).then(|| ("UV_CACHE_DIR", draft.join("cache")));
         let mut venv = leashed(&uv);
+        venv.envs(cache.clone());
         venv.args(["venv", "--no-python-downloads", "--python", "python3"])
             .arg(draft.join("venv"));
         run(&mut venv, &log).context("making the virtual environment")?;
         let mut install = leashed(&uv);
+        install.envs(cache.clone());
         install
             .args([
                 "pip",
@@ -77,6 +80,9 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
             .arg("-p")
             .arg(python(draft));
         run(&mut install, &log).context("installing the requirements")?;
+        if let Some((_, cache)) = cache {
+            remove_folder(&cache)?;
+        }
         remove_folder(&uv_folder(draft))
     })
 }

@@ -19,7 +19,7 @@ const COMPLETE: &str = "complete";
 
 /// Prepares the brokers that are not prepared yet, side by side.
 pub(crate) fn prepare(layout: &Layout, brokers: &[Broker]) -> Result<()> {
-    prerequisites::require_root(brokers)?;
+    prerequisites::require_rights(brokers)?;
     if unprepared(layout, brokers).is_empty() {
         return Ok(());
     }
@@ -33,11 +33,9 @@ pub(crate) fn prepare(layout: &Layout, brokers: &[Broker]) -> Result<()> {
             Broker::RabbitMq => rabbitmq::prepare(layout),
             Broker::LocalStack => localstack::prepare(layout),
         }
-        .with_context(|| {
-            let title = broker.title();
-            format!(
-                "preparing {title} failed; it needs the network: call it again when that is there"
-            )
+        .map_err(|error| {
+            let advice = advice(&format!("{error:#}"));
+            error.context(format!("preparing {} failed{advice}", broker.title()))
         })?;
         progress(
             broker,
@@ -46,6 +44,68 @@ pub(crate) fn prepare(layout: &Layout, brokers: &[Broker]) -> Result<()> {
         Ok(())
     })
     .map(drop)
+}
+
+/// What to do about a download that failed, by what its tool says; nothing for what is unknown.
+fn advice(said: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&[
+        "NO_PUBKEY",
+        "EXPKEYSIG",
+        "KEYEXPIRED",
+        "Missing key",
+        "is not signed",
+        "Sub-process /usr/bin/sqv returned",
+    ]) {
+        "; this machine's keys of Debian's archive do not fit the unstable distribution: \
+         apt-get update && apt-get install debian-archive-keyring, or use Docker: \
+         docker compose up -d --wait"
+    } else if says(&["Operation not permitted", "Permission denied"]) {
+        "; the system does not permit a step of it, as in a container with few rights: \
+         use a machine or container that may mount and make devices, or Docker: \
+         docker compose up -d --wait"
+    } else if says(&["No space left on device"]) {
+        "; the disk is full: free 1.5 GB and call it again"
+    } else if says(&["Read-only file system"]) {
+        "; a folder that it writes to is read-only: set CARGO_TARGET_DIR to one that is not"
+    } else if says(&NO_NETWORK) && uses_proxy() {
+        "; it needs the network, and this shell names a proxy: apt and uv read HTTPS_PROXY, Maven \
+         reads ~/.m2/settings.xml only"
+    } else if says(&NO_NETWORK) {
+        "; it needs the network: call it again when that is there"
+    } else {
+        ""
+    }
+}
+
+/// How Maven, apt, pip and uv say that they reach nobody.
+const NO_NETWORK: [&str; 12] = [
+    "Could not resolve",
+    "Could not transfer",
+    "Temporary failure",
+    "Unknown host",
+    "unreachable",
+    "Connection refused",
+    "Connection timed out",
+    "timed out",
+    "dns error",
+    "Failed to fetch",
+    "No matching distribution found",
+    "client error (Connect)",
+];
+
+fn uses_proxy() -> bool {
+    let names = [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    names
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn unprepared(layout: &Layout, brokers: &[Broker]) -> Vec<Broker> {
@@ -157,6 +217,29 @@ mod tests {
         assert!(broker.is_complete());
         assert!(broker.folder.join("whole").exists() && !broker.folder.join("half").exists());
         broker.make(|_| bail!("it is made once")).unwrap();
+    }
+
+    #[test]
+    fn the_network_is_blamed_for_its_own_failures_only() {
+        for (said, advised) in [
+            (
+                "W: GPG error: sid InRelease: NO_PUBKEY 6ED0E7B82643E131",
+                "keyring",
+            ),
+            (
+                "E: mmdebstrap: unshare failed: Operation not permitted",
+                "Docker",
+            ),
+            ("tar: write error: No space left on device", "disk"),
+            (
+                "Could not transfer artifact org.apache.kafka:kafka_2.13",
+                "network",
+            ),
+            ("Temporary failure resolving 'archive.example'", "network"),
+        ] {
+            assert!(advice(said).contains(advised), "{said}: {}", advice(said));
+        }
+        assert_eq!(advice("Erlang dumped core"), "");
     }
 
     #[test]

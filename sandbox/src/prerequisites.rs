@@ -70,14 +70,43 @@ fn provide(
 }
 
 /// RabbitMQ's own root folder needs chroot and mounts.
-pub(crate) fn require_root(brokers: &[Broker]) -> Result<()> {
-    if brokers.contains(&Broker::RabbitMq) && !is_root() {
+pub(crate) fn require_rights(brokers: &[Broker]) -> Result<()> {
+    if !brokers.contains(&Broker::RabbitMq) {
+        return Ok(());
+    }
+    if !is_root() {
         bail!(
             "RabbitMQ without Docker needs root (it runs in a root folder of its own): run \
              `sudo -E env PATH=\"$PATH\" cargo run --bin sandbox -- up`, or use Docker: `docker compose up -d --wait`"
         );
     }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut missing = missing_rights(&status);
+    // A container may have the right and forbid the call.
+    let may_mount =
+        || succeeds(Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]));
+    if missing.is_empty() && !may_mount() {
+        missing.push("the call unshare");
+    }
+    ensure!(
+        missing.is_empty(),
+        "RabbitMQ without Docker runs in a root folder and mounts of its own, and this root lacks {}: \
+         start the container with more rights (`--privileged`), or set AMQP_URL to a RabbitMQ elsewhere, \
+         or use Docker: `docker compose up -d --wait rabbitmq`",
+        missing.join(", ")
+    );
     Ok(())
+}
+
+/// The rights of root that are not in the effective set of a `/proc/PID/status`. Containers take some.
+fn missing_rights(status: &str) -> Vec<&'static str> {
+    const NEEDED: [(u32, &str); 2] = [(18, "CAP_SYS_CHROOT"), (21, "CAP_SYS_ADMIN")];
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let Some(set) = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()) else {
+        return Vec::new();
+    };
+    let missing = NEEDED.iter().filter(|(bit, _)| set & (1 << bit) == 0);
+    missing.map(|(_, name)| *name).collect()
 }
 
 pub(crate) fn is_root() -> bool {
@@ -170,7 +199,9 @@ fn missing_for_kafka() -> Vec<Missing> {
 fn missing_for_rabbitmq() -> Vec<Missing> {
     let mut missing = Vec::from_iter(missing_program("mmdebstrap", "mmdebstrap"));
     // Debian's signatures can be checked on Ubuntu too once it has Debian's keys.
-    if !Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").exists() {
+    let keys =
+        ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
+    if !keys.iter().any(|keys| Path::new(keys).exists()) {
         let what = "the keys of Debian's archive".into();
         missing.push(Missing {
             what,
@@ -257,6 +288,11 @@ fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
+/// Whether package managers can keep what they download where they do by default.
+pub(crate) fn has_writable_home() -> bool {
+    env::var_os("HOME").is_some_and(|home| succeeds(Command::new("test").arg("-w").arg(home)))
+}
+
 /// The first file of that name on the path.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     find_program_in(name, &env::var_os("PATH")?)
@@ -283,6 +319,20 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(java_version(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_rights_that_a_container_takes_are_named() {
+        let status = |set: &str| format!("Name:\tsh\nCapEff:\t{set}\n");
+        assert_eq!(
+            missing_rights(&status("000001ffffffffff")),
+            Vec::<&str>::new()
+        );
+        assert_eq!(
+            missing_rights(&status("00000000a80425fb")),
+            ["CAP_SYS_ADMIN"]
+        );
+        assert_eq!(missing_rights(""), Vec::<&str>::new());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::launch::{Running, launch, relaunch};
 use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::{for_each, prepare};
-use crate::process::{Stamp, family, is_named, listening, remove_folder};
+use crate::process::{Leashed, Stamp, family, is_named, listening, remove_folder};
 use crate::rabbitmq::{self, Member};
 use crate::state::{StartedBy, State, clean_up, reserved_ports};
 
@@ -138,6 +138,16 @@ impl Sandbox {
     pub fn tools(broker: Broker) -> Result<Option<PathBuf>> {
         let layout = Layout::find()?;
         Ok((broker == Broker::Kafka).then(|| tools::folder(&layout)))
+    }
+
+    /// Starts one virtual machine for all calls of Kafka's command-line tools: a session of many calls
+    /// starts it once. Returns the variables by which the commands find it. It ends with the value.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn serve_tools(&self) -> Result<(Leashed, Vec<(&'static str, String)>)> {
+        tools::serve(&Layout::find()?, &self.folder)
     }
 
     /// Runs `rabbitmqctl` for the node of this sandbox and returns what it prints.

@@ -23,7 +23,13 @@ const GONE: Duration = Duration::from_secs(10);
 /// The leash: a shell between the starter and the program holds the read end of a pipe. When the
 /// starter ends without a word, however it ends, the whole process group is killed; a line read
 /// lets the program go on alone. The program replaces the shell, so it keeps its pid.
-const LEASH: &str = r#"exec 3<&0 </dev/null
+///
+/// It may open as many files as the system lets it, but not a billion, as some container engines
+/// allow: Erlang and apt go through all that might be open, which takes them minutes.
+const LEASH: &str = r#"files=$(ulimit -Hn)
+[ "$files" -le 16384 ] 2>/dev/null || files=16384
+ulimit -n "$files"
+exec 3<&0 </dev/null
 ( { read -r word <&3 || kill -KILL 0; } & )
 exec "$@" 3<&-"#;
 
@@ -210,6 +216,11 @@ impl Stamp {
             started: stat.starttime,
             boot: boot.trim().to_owned(),
         })
+    }
+
+    /// A file name that no other process has had or will have.
+    pub fn name(&self) -> String {
+        format!("{}-{}-{}", self.pid, self.started, self.boot)
     }
 
     pub fn of_this_process() -> Result<Self> {

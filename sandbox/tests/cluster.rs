@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
-use sandbox::{Broker, Cluster};
+use sandbox::{Broker, Cluster, machine::scaled};
 
 #[test]
 fn a_node_of_kafka_is_killed_paused_and_started_again() {
@@ -70,7 +70,7 @@ fn what_cannot_be_a_cluster_is_told() {
 }
 
 fn await_that(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + scaled(Duration::from_secs(10));
     while !holds() {
         assert!(Instant::now() < deadline, "not in 10 s: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use procfs::net::TcpState;
 use procfs::process::{Process, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::{Broker, KAFKA_VERSION, Sandbox};
+use sandbox::{Broker, KAFKA_VERSION, Sandbox, machine::scaled};
 use tempfile::TempDir;
 
 #[test]
@@ -386,9 +386,10 @@ impl Home {
 }
 
 fn await_that(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let limit = scaled(Duration::from_secs(30));
+    let deadline = Instant::now() + limit;
     while !holds() {
-        assert!(Instant::now() < deadline, "not in 30 s: {what}");
+        assert!(Instant::now() < deadline, "not in {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

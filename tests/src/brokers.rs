@@ -3,7 +3,7 @@
 use std::env;
 
 use anyhow::{Context, Result, ensure};
-use sandbox::{Broker, Ports, Sandbox};
+use sandbox::{Broker, Ports, Sandbox, tools::Leashed};
 
 /// The variable that makes the tests use the endpoints in the environment.
 pub const USE_ENVIRONMENT: &str = "GUIDE_TEST_ENDPOINTS";
@@ -23,6 +23,8 @@ const VARIABLES: [&str; 7] = [
 
 /// Real brokers that answer. Those that were started end when this is dropped.
 pub struct Brokers {
+    /// Ends before the brokers.
+    tools: Option<Leashed>,
     sandbox: Option<Sandbox>,
     variables: Vec<(String, String)>,
 }
@@ -53,6 +55,7 @@ impl Brokers {
             .collect();
         variables.push((PATH.to_owned(), path_to_tools(brokers)?));
         Ok(Self {
+            tools: None,
             sandbox: Some(sandbox),
             variables,
         })
@@ -68,9 +71,28 @@ impl Brokers {
         // Kafka's own tools are expected on it.
         variables.push((PATH.to_owned(), env::var(PATH)?));
         Ok(Self {
+            tools: None,
             sandbox: None,
             variables,
         })
+    }
+
+    /// Lets all calls of Kafka's command-line tools share one virtual machine: each would start its own,
+    /// and a session calls them dozens of times. Does nothing for the brokers of the environment, nor a
+    /// second time.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn share_tools(&mut self) -> Result<()> {
+        if let (Some(sandbox), None) = (&self.sandbox, &self.tools) {
+            let (tools, variables) = sandbox.serve_tools()?;
+            self.tools = Some(tools);
+            let owned = variables
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
+            self.variables.extend(owned);
+        }
+        Ok(())
     }
 
     /// The variables that lead a program to the brokers.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sandbox::Broker;
+use sandbox::{Broker, machine::scaled};
 
 use crate::{brokers::Brokers, compare::compare, examples, program, root};
 
@@ -27,7 +27,7 @@ pub async fn survives(broker: Broker, name: &str) -> Result<Option<i32>> {
     let mut brokers = Brokers::start_these(&[broker])?;
     let variables = brokers.variables().to_vec();
     let crash = || brokers.crash(broker);
-    let run = program::run_through(&executable, &variables, LIMIT, crash).await?;
+    let run = program::run_through(&executable, &variables, scaled(LIMIT), crash).await?;
 
     let took = run.took.as_secs();
     let complained = run.complained.clone();

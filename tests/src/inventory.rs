@@ -18,6 +18,7 @@ use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
 };
+use sandbox::machine::scaled;
 use tokio::runtime::Handle;
 
 use crate::brokers::Brokers;
@@ -61,14 +62,17 @@ pub struct Inventory {
     sqs: aws_sdk_sqs::Client,
     sns: aws_sdk_sns::Client,
     http: ureq::Agent,
+    /// Names that are nobody's whom this is about.
+    neighbours: BTreeSet<String>,
 }
 
 impl Inventory {
-    /// Connects to the brokers.
+    /// Connects to the brokers. What has one of the names `neighbours` is left out of every list: it
+    /// stands beside the programs.
     ///
     /// # Errors
     /// An address is missing or is none.
-    pub async fn new(brokers: &Brokers) -> Result<Self> {
+    pub async fn new(brokers: &Brokers, neighbours: BTreeSet<String>) -> Result<Self> {
         let kafka = ClientConfig::new()
             .set(
                 "bootstrap.servers",
@@ -100,6 +104,7 @@ impl Inventory {
                 .timeout_global(Some(LIMIT))
                 .build()
                 .new_agent(),
+            neighbours,
         })
     }
 
@@ -123,15 +128,16 @@ impl Inventory {
             System::Sqs | System::Sns => self.aws(&mut all).await,
         }
         .with_context(|| format!("cannot list what the broker of {} holds", system.name()))?;
+        all.retain(|named| !self.neighbours.contains(&named.name));
         Ok(all)
     }
 
     /// Waits until nothing exists any more that belongs to `example`, one of `programs`.
     ///
     /// # Errors
-    /// After 10 s something is left, or its broker does not answer.
+    /// After 10 s, longer on a slow machine, something is left, or its broker does not answer.
     pub async fn wait_for_none_of(&self, example: &Example, programs: &[String]) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + scaled(Duration::from_secs(10));
         loop {
             // A pattern may leave something on either side of a bridge.
             let seen = match example.crate_folder.as_str() {
@@ -189,14 +195,31 @@ impl Inventory {
     }
 
     async fn aws(&self, all: &mut BTreeSet<Named>) -> Result<()> {
-        for url in self.sqs.list_queues().send().await?.queue_urls() {
-            all.insert(named("SQS queue", url.rsplit('/').next().unwrap_or(url)));
+        let mut queues = self
+            .sqs
+            .list_queues()
+            .max_results(1000)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(url) = queues.next().await {
+            let url = url?;
+            all.insert(named("SQS queue", url.rsplit('/').next().unwrap_or(&url)));
         }
-        for topic in self.sns.list_topics().send().await?.topics() {
+        let mut topics = self.sns.list_topics().into_paginator().items().send();
+        while let Some(topic) = topics.next().await {
+            let topic = topic?;
             let arn = topic.topic_arn().unwrap_or_default();
             all.insert(named("SNS topic", arn.rsplit(':').next().unwrap_or(arn)));
         }
-        for subscription in self.sns.list_subscriptions().send().await?.subscriptions() {
+        let mut subscriptions = self
+            .sns
+            .list_subscriptions()
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(subscription) = subscriptions.next().await {
+            let subscription = subscription?;
             // A subscription has no name of its own: its topic's stands for it.
             let arn = subscription.topic_arn().unwrap_or_default();
             all.insert(named(

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod guarantees;
 pub mod interactive;
 pub mod inventory;
+pub mod neighbours;
 pub mod program;
 pub mod record;
 pub mod traces;

@@ -73,7 +73,45 @@ pub fn build(root: &Path, examples: &[Example]) -> Result<BTreeMap<String, Execu
     }
 }
 
+/// Builds binaries of the workspace and programs, and returns their files by name.
+///
+/// # Errors
+/// One of them does not build.
+pub fn binaries(
+    root: &Path,
+    binaries: &[&str],
+    programs: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
+    let named = |option: &'static str, names: &[&str]| {
+        let pairs = names
+            .iter()
+            .map(|name| [option.to_owned(), (*name).to_owned()]);
+        pairs.flatten().collect::<Vec<_>>()
+    };
+    let targets = [named("--bin", binaries), named("--example", programs)].concat();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let built = artifacts(root, &targets)?;
+    Ok(built
+        .into_iter()
+        .map(|(_, name, path)| (name, path))
+        .collect())
+}
+
 fn built_by_cargo(root: &Path, targets: &[&str]) -> Result<Vec<(String, Executable)>> {
+    let mut executables = Vec::new();
+    for (kind, name, path) in artifacts(root, targets)? {
+        let kind = match kind.as_str() {
+            "example" => Kind::Program,
+            "test" => Kind::Test,
+            _ => continue,
+        };
+        executables.push((name, Executable { kind, path }));
+    }
+    Ok(executables)
+}
+
+/// What cargo has built: the kind, the name and the file of each.
+fn artifacts(root: &Path, targets: &[&str]) -> Result<Vec<(String, String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--workspace", "--message-format=json"])
@@ -86,23 +124,18 @@ fn built_by_cargo(root: &Path, targets: &[&str]) -> Result<Vec<(String, Executab
         built.status.success(),
         "the examples do not build; cargo said why above"
     );
-    let mut executables = Vec::new();
+    let mut artifacts = Vec::new();
     for line in String::from_utf8(built.stdout)?.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
-        let kind = match message["target"]["kind"][0].as_str() {
-            Some("example") => Kind::Program,
-            Some("test") => Kind::Test,
-            _ => continue,
-        };
-        if let (Some(name), Some(path)) = (
+        if let (Some(kind), Some(name), Some(path)) = (
+            message["target"]["kind"][0].as_str(),
             message["target"]["name"].as_str(),
             message["executable"].as_str(),
         ) {
-            let path = PathBuf::from(path);
-            executables.push((name.to_owned(), Executable { kind, path }));
+            artifacts.push((kind.to_owned(), name.to_owned(), PathBuf::from(path)));
         }
     }
-    Ok(executables)
+    Ok(artifacts)
 }
 
 /// Runs a program with nothing in its environment but `variables`, and ends it at the limit.

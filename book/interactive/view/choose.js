@@ -22,7 +22,7 @@ export function body(s, set, el) {
     bar("To say in the meeting", h("span", { class: "of" }, `${answered} of ${questions.length} questions answered; the address of this page holds them`)),
     h("p", { class: "verdict" }, sentence(s)),
     bar("Every point", h("span", { class: "of" }, "+2 made for it, +1 does it, \u22121 only with help, \u22124 cannot")),
-    h("ol", { class: "ranks" }, order.map((x) => h("li", { class: x.name.toLowerCase() }, h("p", { class: "name" }, x.name, h("span", null, x.cannot.length ? `${signed(x.total)}, ruled out` : signed(x.total))),
+    h("ol", { class: "ranks" }, order.map((x) => h("li", { class: x.name.toLowerCase() }, h("p", { class: "name" }, x.name, h("span", null, signed(x.total) + (x.cannot.length ? ", ruled out" : x.decided ? `, first by question ${x.decided}` : ""))),
       x.points.length ? h("ul", null, x.points.map((p) => h("li", null, h("b", null, signed(p.weight) + (p.weight === -4 ? " cannot" : p.weight < 0 ? " with help" : p.weight > 1 ? " made for it" : " does it")), h("span", null, mark(p.says + ".", p.claim))))) : h("p", { class: "none" }, "No answer speaks for or against it.")))),
     h("p", { class: "does js" }, button("Open all questions", () => set(Object.fromEntries(questions.map((q) => [q.id, undefined]))), { disabled: !answered, "data-home": true })),
   ];

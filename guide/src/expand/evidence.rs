@@ -203,6 +203,8 @@ mod tests {
                 shows: Some(shows.to_owned()),
             }],
             sources: Vec::new(),
+            counter: None,
+            judged: None,
         }
     }
 

@@ -47,13 +47,15 @@ pub struct Page {
     pub matrix: Option<Matrix>,
 }
 
-/// The first two lines of a page.
+/// The first two lines of a page, or three.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     /// The title, as Markdown.
     pub title: String,
     /// One sentence that says what the page is about, as Markdown.
     pub description: String,
+    /// What readers type into the search for it, of the line `<!-- keywords: a, b -->`; mostly nothing.
+    pub keywords: String,
 }
 
 impl Page {
@@ -139,6 +141,11 @@ impl Page {
         self.head.as_ref().map_or("", |head| &head.description)
     }
 
+    /// What readers type into the search for it.
+    pub fn keywords(&self) -> &str {
+        self.head.as_ref().map_or("", |head| &head.keywords)
+    }
+
     /// Whether it lists the claims of a part.
     pub fn lists(&self, part: &str) -> bool {
         let mut directives = self.reading.body.directives().into_iter();
@@ -176,11 +183,19 @@ fn head(source: &Source) -> Result<(Head, usize), (usize, Complaint)> {
         let message = "no description; write <!-- description: one sentence --> on line 2";
         (2, message.into())
     })?;
+    let third = rest[second.len()..]
+        .split_inclusive('\n')
+        .next()
+        .unwrap_or_default();
+    let keywords = third.trim().strip_prefix("<!-- keywords:");
+    let keywords = keywords.and_then(|text| text.strip_suffix("-->"));
     let head = Head {
         title: title.to_owned(),
         description: description.to_owned(),
+        keywords: keywords.unwrap_or_default().trim().to_owned(),
     };
-    Ok((head, first.len() + second.len()))
+    let length = first.len() + second.len() + keywords.map_or(0, |_| third.len());
+    Ok((head, length))
 }
 
 /// Directives in the first two lines.

@@ -31,7 +31,6 @@ use crate::{
 use links::Links;
 use navigation::Navigation;
 use page::Place;
-use search::{Index, Sections};
 
 /// A site that mdBook has rendered.
 pub struct Site<'a> {
@@ -45,6 +44,8 @@ pub struct Site<'a> {
     pub versions: &'a [String],
     /// What is known of pages that were rendered before.
     pub outlines: &'a Memo<Arc<Outline>>,
+    /// What the search takes of pages that were rendered before.
+    pub searched: &'a Memo<Arc<guide_search::Content>>,
 }
 
 impl Site<'_> {
@@ -75,7 +76,7 @@ impl Site<'_> {
             fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
         }
         remove_empty_folders(self.folder)?;
-        index.write(self.folder)?;
+        search::write(index, self.folder)?;
         let pages = self.book.pages.iter().map(|page| &page.address);
         host_files::write(self.folder, pages, self.config)
     }
@@ -85,7 +86,7 @@ impl Site<'_> {
         files: &BTreeSet<Address>,
         modules: &modules::Names,
         options: &Options,
-    ) -> Result<(BTreeMap<Address, Arc<Outline>>, Index)> {
+    ) -> Result<(BTreeMap<Address, Arc<Outline>>, Vec<guide_search::Page>)> {
         let site = settings::site(self.config);
         let navigation = Navigation::of(self.book);
         let complete = |address: &Address| {
@@ -94,7 +95,7 @@ impl Site<'_> {
             let outline = self.outlines.try_get_or(&rendered, || {
                 anyhow::Ok(Arc::new(page::read_outline(&rendered)?))
             })?;
-            let mut sections = None;
+            let mut found = None;
             if let Some(number) = self.page_number(address) {
                 let page = &self.book.pages[number];
                 let place = Place {
@@ -108,8 +109,7 @@ impl Site<'_> {
                     modules,
                 };
                 if *address == page.address {
-                    let part = page.part.as_deref().unwrap_or_default();
-                    sections = Some(Sections::of(address.as_str(), &page.name, part, &rendered)?);
+                    found = Some(search::read(page, &rendered, self.searched)?);
                 }
                 write(&file, &page::complete(&rendered, &outline, &place)?)?;
             } else if let Some(site) = &site
@@ -117,16 +117,16 @@ impl Site<'_> {
             {
                 write(&file, &page::complete_redirect(&rendered, site, address)?)?;
             }
-            Ok((address.clone(), outline, sections))
+            Ok((address.clone(), outline, found))
         };
         let pages: Vec<&Address> = files.iter().filter(|file| self.is_page(file)).collect();
         let completed: Result<Vec<_>> = pages.into_par_iter().map(complete).collect();
-        let mut index = Index::default();
+        let mut index = Vec::new();
         let mut outlines = BTreeMap::new();
-        for (address, outline, sections) in completed? {
+        for (address, outline, found) in completed? {
             outlines.insert(address, outline);
-            if let Some(sections) = sections {
-                index.add(sections);
+            if let Some(page) = found {
+                index.push(page);
             }
         }
         Ok((outlines, index))

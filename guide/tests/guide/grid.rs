@@ -1,7 +1,11 @@
 //! Every construct of Markdown and of mdBook in every container, rendered by the guide and by stock mdBook, and
 //! compared as trees: the same, or refused with the line of the page.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use ego_tree::NodeRef;
 use guide::{build::build_into, errors::Problems};
@@ -108,9 +112,15 @@ fn every_construct_in_every_container_is_rendered_as_by_mdbook() {
     }
     let mut wrong = Vec::new();
     let mut refused = BTreeMap::new();
+    let mut trees = BTreeSet::new();
     for cases in cases.chunks(PAGES) {
-        compare(cases, &mut wrong, &mut refused);
+        compare(cases, &mut wrong, &mut refused, &mut trees);
     }
+    assert!(
+        trees.len() * 2 > cases.len(),
+        "only {} different trees",
+        trees.len()
+    );
     let refusals = refused.len();
     let kinds: BTreeMap<&str, Vec<&String>> =
         refused
@@ -155,6 +165,7 @@ fn compare(
     cases: &[(String, String)],
     wrong: &mut Vec<String>,
     refused: &mut BTreeMap<String, String>,
+    trees: &mut BTreeSet<String>,
 ) {
     let book = Book::new();
     book.write(
@@ -208,6 +219,7 @@ fn compare(
     for number in left {
         let page = |folder: &str| book.read(&format!("{folder}/g/{number}.html"));
         let (ours, stock) = (tree(&page("ours")), tree(&page("stock")));
+        trees.insert(stock.clone());
         if ours != stock {
             let (name, text) = &cases[number];
             wrong.push(format!(

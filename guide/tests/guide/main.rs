@@ -6,5 +6,6 @@ mod mistakes;
 mod pages;
 mod parts;
 mod programs;
+mod rooms;
 mod serving;
 mod support;

@@ -16,7 +16,7 @@ use crate::broker::{Broker, KAFKA_VERSION};
 use crate::layout::Layout;
 use crate::ports::{PortPlan, Ports};
 use crate::prepare::Prepared;
-use crate::prerequisites::java;
+use crate::prerequisites::{has_writable_home, java};
 use crate::process::{Leashed, isolated, leashed, remove_folder, run};
 use crate::progress::progress;
 use crate::ready::await_ready;
@@ -62,6 +62,9 @@ fn download(draft: &Path, pom: &str) -> Result<()> {
         .args(["-C", "-B", "-q", "-ntp", "dependency:copy-dependencies"])
         .args(["-Dstyle.color=never", "-DoutputDirectory=libs"])
         .current_dir(draft);
+    if !has_writable_home() {
+        maven.arg("-Dmaven.repo.local=repository");
+    }
     run(&mut maven, &draft.join("maven.log"))
 }
 

@@ -10,9 +10,22 @@ use super::download;
 use crate::broker::{Broker, KAFKA_TOOLS_VERSION};
 use crate::layout::Layout;
 use crate::prepare::Prepared;
+use crate::prerequisites::java;
+use crate::process::{Leashed, isolated};
 use crate::progress::progress;
+use crate::ready::await_ready;
 
 const POM: &str = include_str!("../../recipes/kafka-tools.pom.xml");
+/// Runs many calls of the tools in one virtual machine.
+const SERVER: &str = include_str!("../../recipes/Tools.java");
+/// What a command does instead of starting a virtual machine where one runs for all of them.
+const CALL: &str = include_str!("../../recipes/kafka-tools-call.sh");
+
+const SERVER_FILE: &str = "Tools.java";
+const CALL_FILE: &str = "kafka-tools-call";
+
+const PORT: &str = "KAFKA_TOOLS_PORT";
+const SECRET: &str = "KAFKA_TOOLS_SECRET";
 
 /// A command and its class.
 const COMMANDS: [(&str, &str); 12] = [
@@ -62,7 +75,7 @@ const COMMANDS: [(&str, &str); 12] = [
 
 fn libraries(layout: &Layout) -> Prepared {
     let commands = COMMANDS.map(|(name, class)| script(name, class)).concat();
-    let recipe = format!("{POM}{commands}");
+    let recipe = format!("{POM}{SERVER}{CALL}{commands}");
     Prepared::new(
         layout,
         &format!("kafka-tools-{KAFKA_TOOLS_VERSION}"),
@@ -88,10 +101,38 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
         download(draft, POM)?;
         let folder = draft.join("bin");
         fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::write(draft.join(SERVER_FILE), SERVER).context("writing the tools' server")?;
+        write_command(&folder.join(CALL_FILE), CALL)?;
         COMMANDS
             .iter()
             .try_for_each(|(name, class)| write_command(&folder.join(name), &script(name, class)))
     })
+}
+
+/// Starts a virtual machine that runs the tools for every command whose environment has the variables
+/// that are returned. `folder` gets its log.
+pub(crate) fn serve(
+    layout: &Layout,
+    folder: &Path,
+) -> Result<(Leashed, Vec<(&'static str, String)>)> {
+    let tools = libraries(layout).folder;
+    let secret = format!("{:032x}", u128::from_ne_bytes(crate::random::bytes()?));
+    let mut command = isolated(java().context("no Java on the path")?);
+    command
+        .env(SECRET, &secret)
+        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+        .arg("-cp")
+        .arg(tools.join("libs/*"))
+        .arg(tools.join(SERVER_FILE));
+    let log = folder.join("kafka-tools.log");
+    let mut server = Leashed::spawn(&mut command, &log)?;
+    let port = await_ready(&mut server, "The machine of Kafka's tools", || {
+        let text = fs::read_to_string(&log)?;
+        let port = text.lines().find_map(|line| line.strip_prefix("port "));
+        Ok(port.context("it has told no port")?.to_owned())
+    })?;
+    Ok((server, vec![(PORT, port), (SECRET, secret)]))
 }
 
 fn write_command(file: &Path, script: &str) -> Result<()> {
@@ -100,14 +141,18 @@ fn write_command(file: &Path, script: &str) -> Result<()> {
         .with_context(|| format!("writing {}", file.display()))
 }
 
-/// Quiet: Kafka's scripts configure their log likewise. The level costs speed in the load tools.
+/// Quiet: Kafka's scripts configure their log likewise. The level costs speed in the load tools, which
+/// have a virtual machine of their own always.
 fn script(name: &str, class: &str) -> String {
-    let quick = match name.contains("-perf-") {
-        true => "",
-        false => "-XX:TieredStopAtLevel=1 ",
+    let (call, quick) = match name.contains("-perf-") {
+        true => (String::new(), ""),
+        false => (
+            format!("[ -z \"${PORT}\" ] || exec bash \"${{0%/*}}/{CALL_FILE}\" {class} \"$@\"\n"),
+            "-XX:TieredStopAtLevel=1 ",
+        ),
     };
     format!(
-        "#!/bin/sh\nexec java -Xmx512m -XX:+UseSerialGC {quick}\
+        "#!/bin/sh\n{call}exec java -Xmx512m -XX:+UseSerialGC {quick}\
          -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
          -cp \"${{0%/*}}/../libs/*\" {class} \"$@\"\n"
     )

@@ -227,12 +227,17 @@ pub(crate) fn log(folder: &Path) -> PathBuf {
     folder.join("rabbitmq.log")
 }
 
+/// Debian's package carries a patch that permits what RabbitMQ 4.3 itself denies by default: queues
+/// that are neither durable nor exclusive (`do-not-deprecate-transient_nonexcl_queues.patch`, since
+/// 4.3.0-3). A program that works here must work with RabbitMQ's own image.
+const AS_RABBITMQ_BUILDS_IT: &str = "deprecated_features.permit.transient_nonexcl_queues = false\n";
+
 fn settings(ports: &PortPlan, member: &Member) -> String {
     let mut text = format!(
         "loopback_users.guest = true
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {}
-",
+{AS_RABBITMQ_BUILDS_IT}",
         ports.management
     );
     if member.peers.len() > 1 {

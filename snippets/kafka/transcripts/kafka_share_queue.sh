@@ -10,6 +10,7 @@ set -euo pipefail
 TOPIC=kafka-share-queue.jobs
 GROUP=kafka-share-queue.readers
 SHARE=kafka-share-queue.workers
+EXACTLY='kafka-share-queue\.jobs' # kafka-topics.sh takes a regular expression: a bare dot fits any character
 BROKER=(--bootstrap-server "${KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}")
 timeout 20 kafka-topics.sh "${BROKER[@]}" --list >/dev/null 2>&1 || {
     echo "cannot use Kafka at ${BROKER[1]}; to start one: docker compose up -d --wait," \
@@ -33,7 +34,7 @@ remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $SHARE
     kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $SHARE \
         --delete-config share.auto.offset.reset
-    kafka-topics.sh "${BROKER[@]}" --delete --topic $TOPIC
+    kafka-topics.sh "${BROKER[@]}" --delete --topic "$EXACTLY"
 } >/dev/null 2>&1
 
 removed() { # a member of a run that was cut off leaves after 60 s
@@ -41,7 +42,7 @@ removed() { # a member of a run that was cut off leaves after 60 s
     ! {
         kafka-consumer-groups.sh "${BROKER[@]}" --list
         kafka-share-groups.sh "${BROKER[@]}" --list
-    } 2>/dev/null | grep -x -e $GROUP -e $SHARE >/dev/null
+    } 2>/dev/null | grep -Fx -e $GROUP -e $SHARE >/dev/null
 }
 
 stop_members() {

@@ -26,8 +26,8 @@ remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $GROUP
     kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $GROUP \
         --delete-config "$(sed 's/=[^,]*//g' <<<"$GROUP_SETTINGS")"
-    kafka-topics.sh "${BROKER[@]}" --delete --topic $TOPIC
-    kafka-topics.sh "${BROKER[@]}" --delete --topic $DEAD
+    kafka-topics.sh "${BROKER[@]}" --delete --topic "${TOPIC//./\\.}" # a regular expression
+    kafka-topics.sh "${BROKER[@]}" --delete --topic "${DEAD//./\\.}"
 } >/dev/null 2>&1
 
 remove_leftovers() { # a worker of a run that was cut off leaves after some seconds

@@ -22,7 +22,7 @@ remove() {
     kafka-share-groups.sh "${BROKER[@]}" --delete --group $EARLY
     kafka-configs.sh "${BROKER[@]}" --alter --entity-type groups --entity-name $EARLY \
         --delete-config share.auto.offset.reset
-    kafka-topics.sh "${BROKER[@]}" --delete --topic $TOPIC
+    kafka-topics.sh "${BROKER[@]}" --delete --topic "${TOPIC//./\\.}" # a regular expression
 } >/dev/null 2>&1
 
 remove_leftovers() { # a worker of a run that was cut off leaves after some seconds

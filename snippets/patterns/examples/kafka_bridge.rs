@@ -1,160 +1,160 @@
 //! A bridge from Kafka to RabbitMQ that loses nothing: it commits an offset after the confirm.
 //!
-//! Guarantee: at least once, in order. A bridge that dies between confirm and commit sends a record
-//! again, with the same message id: topic, partition and offset name it for good.
+//! Guarantee: at least once, in order within a partition; a record without an id is set aside. Holds
+//! because the commit comes after the confirm of a quorum queue. A repeat has the same message id.
 //!
 //! Run: `cargo run --example kafka_bridge`
 
-use std::{env, time::Duration};
+use std::{env, pin::pin, process, process::Stdio, time::Duration};
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
-    types::FieldTable,
-    uri::AMQPUri,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, uri::AMQPUri,
 };
-use rdkafka::{
-    ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
-    client::DefaultClientContext,
-    consumer::{CommitMode, Consumer, StreamConsumer},
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    message::BorrowedMessage,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
-use tokio::time::timeout;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Message, error::RDKafkaErrorCode as Code, util::Timeout};
+use tokio::{process::Command, select, signal, task::block_in_place, time::sleep, time::timeout};
 
-const TOPICS: [&str; 1] = ["kafka-bridge.orders"];
+const TOPICS: [&str; 2] = ["kafka-bridge.orders", "kafka-bridge.refused"];
 const GROUPS: [&str; 1] = ["kafka-bridge.to-rabbitmq"];
 const QUEUE: &str = "kafka-bridge.jobs";
+const START: &str = "to start one: docker compose up -d --wait, or cargo run --bin sandbox -- up";
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let brokers = env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or("localhost:9092".to_owned());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers);
-
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
-    // Blocks the thread; nothing else runs on it yet.
-    admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
-        format!(
-            "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
-                 or cargo run --bin sandbox -- up"
-        )
-    })?;
-    let connection = connect().await?;
+    let admin: AdminClient<_> = config.create()?;
+    let reached = admin.inner().fetch_metadata(None, Duration::from_secs(5)); // blocks; it is alone
+    reached.with_context(|| format!("cannot use Kafka at {brokers}; {START}"))?;
+    let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
+    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
+    let tried = format!("cannot use RabbitMQ at {}:{}", uri.authority.host, uri.authority.port);
+    // A port that accepts and then says nothing would hold the handshake for ever.
+    let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
+    let connected = timeout(Duration::from_secs(5), connecting).await.map_err(Error::from);
+    let connection = connected.and_then(|c| Ok(c?)).with_context(|| format!("{tried}; {START}"))?;
     let jobs = connection.create_channel().await?;
-    jobs.confirm_select(ConfirmSelectOptions::default()).await?;
-    jobs.queue_delete(QUEUE.into(), Default::default()).await?; // left by a run that was cut off
-    let lasting = QueueDeclareOptions::durable();
-    jobs.queue_declare(QUEUE.into(), lasting, FieldTable::default()).await?;
-
-    let options = AdminOptions::new();
-    gone(admin.delete_topics(&TOPICS, &options).await?)?; // left by a run that was cut off
-    let topics = TOPICS.map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)));
-    for created in admin.create_topics(&topics, &options).await? {
-        created.map_err(|(_, code)| code)?;
+    jobs.confirm_select(Default::default()).await?;
+    if env::args().nth(1).is_some() {
+        return bridge(&config, &jobs, Some(2)).await; // started below, to die
     }
-    let shown = show(&config, &jobs).await;
+    let options = AdminOptions::new();
+    checked(admin.delete_topics(&TOPICS, &options).await?)?; // left by a run that was cut off
+    jobs.queue_delete(QUEUE.into(), Default::default()).await?;
+    let topics = TOPICS.map(|topic| NewTopic::new(topic, 2, TopicReplication::Fixed(1)));
+    checked(admin.create_topics(&topics, &options).await?)?;
+    let mut quorum = FieldTable::default();
+    quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    jobs.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), quorum).await?;
+    let shown = timeout(LIMIT, show(&config, &jobs)).await;
     let groups = admin.delete_groups(&GROUPS, &options).await?;
     let topics = admin.delete_topics(&TOPICS, &options).await?;
-    shown?; // a blocked connection would hold what follows for ever
+    shown.context("not done within 30 s; is the connection blocked?")??; // would hold what follows
     jobs.queue_delete(QUEUE.into(), Default::default()).await?;
-    let closed = connection.close(200, "done".into()).await;
-    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
-    gone(groups).and(gone(topics))
+    let _ = connection.close(200, "done".into()).await; // a channel may be closing already
+    checked(groups).and(checked(topics))
 }
 
 async fn show(config: &ClientConfig, jobs: &Channel) -> Result<()> {
-    let mut safe = config.clone();
-    safe.set("enable.idempotence", "true").set("message.timeout.ms", "10000");
-    let producer: FutureProducer = safe.create()?;
-    for order in ["order 17", "order 18", "order 19"] {
-        let record: FutureRecord<str, _> = FutureRecord::to(TOPICS[0]).payload(order);
-        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
+    let producer: FutureProducer = config.create()?;
+    for order in 17..=21 {
+        let (text, id) = (format!("order {order}"), format!("event-{order}"));
+        let key = if order == 21 { "no-id" } else { "event-id" };
+        let headers = OwnedHeaders::new().insert(Header { key, value: Some(&id) });
+        let record = FutureRecord::<str, _>::to(TOPICS[0]).payload(&text).headers(headers);
+        let sent = producer.send(record.partition(order % 2), Timeout::Never).await;
+        sent.map_err(|(error, _)| error)?;
     }
-    println!("in Kafka: order 17, order 18, order 19");
-    bridge(config, jobs, Some(2)).await?;
-    println!("the bridge moved 2, and dies before its second commit");
-    bridge(config, jobs, None).await?;
-    while let Some(job) = jobs.basic_get(QUEUE.into(), BasicGetOptions { no_ack: true }).await? {
-        let id = job.properties.message_id().as_ref().context("no message id")?;
-        println!("in RabbitMQ: {}, {id}", String::from_utf8_lossy(&job.data));
-    }
+    println!("in Kafka: 5 orders in 2 partitions, one of them without an id");
+    println!("a bridge moves 2 and dies before its second commit; another one takes over");
+    let mut first = Command::new(env::current_exe()?);
+    let first = first.arg("dies").stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+    ensure!(first.status.code().is_none(), "the first bridge ended by itself");
+    print!("{}", String::from_utf8_lossy(&first.stdout));
+    let mut moved = Vec::new();
+    let received = async {
+        while moved.len() < 5 {
+            match jobs.basic_get(QUEUE.into(), BasicGetOptions { no_ack: true }).await? {
+                Some(job) => moved.push(job.properties.message_id().clone()),
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    select! { ended = bridge(config, jobs, None) => ended?, all = received => all? }
+    moved.sort();
+    moved.dedup();
+    moved.iter().flatten().for_each(|id| println!("in RabbitMQ: the job of {id}"));
+    println!("jobs that came again, with the same id: {}", 5 - moved.len());
     Ok(())
 }
 
 // ANCHOR: bridge
-/// Moves what is not committed. `dies_after`: as a crash would end it, between confirm and commit.
-async fn bridge(config: &ClientConfig, jobs: &Channel, dies_after: Option<usize>) -> Result<()> {
+/// Moves what is not committed, until it is told to stop. `dies_at`: the process is gone after that
+/// confirm, before the commit. An error ends it; started anew it goes on with the same record.
+async fn bridge(config: &ClientConfig, jobs: &Channel, dies_at: Option<usize>) -> Result<()> {
     let mut by_hand = config.clone();
     by_hand.set("group.id", GROUPS[0]).set("session.timeout.ms", "6000");
-    by_hand.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
-    by_hand.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    by_hand.set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
     let consumer: StreamConsumer = by_hand.create()?;
-    consumer.subscribe(&TOPICS)?;
-    let mut moved = 0;
-    while let Some(record) = next(&consumer).await? {
-        let id = format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
-        publish(jobs, &id, record.payload().context("no payload")?).await?;
-        moved += 1;
-        if dies_after == Some(moved) {
-            break;
+    let producer: FutureProducer = config.clone().set("enable.idempotence", "true").create()?;
+    consumer.subscribe(&TOPICS[..1])?;
+    let (mut stop, mut moved) = (pin!(told_to_stop()), 0);
+    loop {
+        let record = select! {
+            stopped = &mut stop => return stopped,
+            received = consumer.recv() => received,
+        };
+        let Ok(record) = record.inspect_err(|error| eprintln!("{error}; it goes on")) else {
+            continue; // the client connects again by itself
+        };
+        // The sender's id: an offset is used again when a leader lost what it had.
+        let id = record.headers().and_then(|all| all.iter().find(|h| h.key == "event-id")?.value);
+        let id = id.and_then(|id| str::from_utf8(id).ok());
+        match (id, record.payload()) {
+            (Some(id), Some(data)) => publish(jobs, id, data).await?,
+            (_, data) => {
+                println!("set aside, no id: {}", String::from_utf8_lossy(data.unwrap_or_default()));
+                let aside = FutureRecord::<str, _>::to(TOPICS[1]).payload(data.unwrap_or_default());
+                producer.send(aside, Timeout::Never).await.map_err(|(error, _)| error)?;
+            }
         }
-        consumer.store_offset_from_message(&record)?;
-        consumer.commit_consumer_state(CommitMode::Sync)?; // blocks; nothing else runs
+        moved += usize::from(id.is_some());
+        if dies_at == Some(moved) {
+            process::abort(); // gone, as by a kill: nothing is closed
+        }
+        let committed = block_in_place(|| consumer.commit_message(&record, CommitMode::Sync));
+        committed.unwrap_or_else(|error| eprintln!("{error}: the record may come again"));
     }
-    Ok(())
 }
 
 /// Ends when RabbitMQ has the job: confirmed, and not returned.
 async fn publish(jobs: &Channel, id: &str, data: &[u8]) -> Result<()> {
-    let properties = BasicProperties::default().with_delivery_mode(2).with_message_id(id.into());
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirm = async {
-        jobs.basic_publish("".into(), QUEUE.into(), options, data, properties).await?.await
-    };
-    let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
-    ensure!(confirmed == Confirmation::Ack(None), "no queue took {id}");
-    Ok(())
+    let properties = BasicProperties::default().with_message_id(id.into());
+    let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let sent = jobs.basic_publish("".into(), QUEUE.into(), mandatory, data, properties);
+    let confirmed = timeout(LIMIT, async { sent.await?.await }).await.context("no confirm")??;
+    Ok(ensure!(confirmed == Confirmation::Ack(None), "no queue took {id}"))
 }
 // ANCHOR_END: bridge
 
-async fn connect() -> Result<Connection> {
-    let uri = env::var("AMQP_URL").unwrap_or("amqp://localhost:5672/%2f".to_owned());
-    let uri: AMQPUri = uri.parse().map_err(Error::msg).context("AMQP_URL is no AMQP address")?;
-    let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
-    // A port that accepts and then says nothing would hold the handshake for ever.
-    let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
-    timeout(Duration::from_secs(5), connecting)
-        .await
-        .map_err(Error::from)
-        .and_then(|connected| connected.map_err(Error::from))
-        .with_context(|| {
-            format!(
-                "cannot use RabbitMQ at {broker}; to start one: docker compose up -d --wait, \
-                 or cargo run --bin sandbox -- up"
-            )
-        })
+async fn told_to_stop() -> Result<()> {
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    select! { pressed = signal::ctrl_c() => Ok(pressed?), _ = terminate.recv() => Ok(()) }
 }
 
-/// The next record, or nothing at the end of the partition.
-async fn next(consumer: &StreamConsumer) -> Result<Option<BorrowedMessage<'_>>> {
-    match timeout(Duration::from_secs(30), consumer.recv()).await {
-        Ok(Ok(record)) => Ok(Some(record)),
-        Ok(Err(KafkaError::PartitionEOF(_))) => Ok(None),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => bail!("no record within 30 s"),
-    }
-}
-
-/// Whether all of it is gone, or never was.
-fn gone(results: Vec<TopicResult>) -> Result<()> {
+fn checked(results: Vec<TopicResult>) -> Result<()> {
     for (name, code) in results.into_iter().filter_map(Result::err) {
-        let never_was = [Code::UnknownTopicOrPartition, Code::GroupIdNotFound].contains(&code);
-        ensure!(never_was, "cannot delete {name}: {code}");
+        let never_was = code == Code::UnknownTopicOrPartition || code == Code::GroupIdNotFound;
+        ensure!(never_was, "{name}: {code}");
     }
     Ok(())
 }

@@ -47,8 +47,7 @@ async fn main() -> Result<()> {
     let topic = created.topic_arn.context("SNS gave no topic ARN")?;
 
     delete_queue(&sqs).await?; // left by a run that was cut off
-    let queue = create_queue(&sqs).await?;
-    subscribe(&sns, &sqs, &topic, &queue).await?;
+    let queue = subscribe(&sns, &sqs, &topic).await?;
     // Add an exporter to a collector, and this is all that a program needs.
     let tracer = SdkTracerProvider::builder().build().tracer("shop");
     let placing = Trace::new().with_span(tracer.start("place order"));
@@ -97,26 +96,6 @@ fn tell(name: &str, trace: &Trace, parent: Option<&Trace>) {
     );
 }
 
-/// Lets the topic send to the queue, then subscribes the queue to the topic.
-async fn subscribe(sns: &Sns, sqs: &Sqs, topic: &str, queue: &str) -> Result<()> {
-    let arn = QueueAttributeName::QueueArn;
-    let asked = sqs.get_queue_attributes().queue_url(queue);
-    let answer = asked.attribute_names(arn.clone()).send().await?;
-    let queue_arn = answer.attributes().and_then(|all| all.get(&arn)).context("SQS gave no ARN")?;
-    let policy = format!(
-        r#"{{"Version": "2012-10-17", "Statement": [{{
-            "Effect": "Allow", "Principal": {{"Service": "sns.amazonaws.com"}},
-            "Action": "sqs:SendMessage", "Resource": "{queue_arn}",
-            "Condition": {{"ArnEquals": {{"aws:SourceArn": "{topic}"}}}}}}]}}"#
-    );
-    let allow = sqs.set_queue_attributes().queue_url(queue);
-    allow.attributes(QueueAttributeName::Policy, policy).send().await?;
-
-    let subscription = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(queue_arn);
-    subscription.attributes("RawMessageDelivery", "true").send().await?; // attributes stay attributes
-    Ok(())
-}
-
 /// The message, by long polling. It goes with its queue.
 async fn receive(sqs: &Sqs, queue: &str) -> Result<Message> {
     let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(20);
@@ -124,12 +103,21 @@ async fn receive(sqs: &Sqs, queue: &str) -> Result<Message> {
     received.messages.unwrap_or_default().pop().context("no message within 20 s")
 }
 
-/// Creates the queue. AWS refuses a name for 60 s after its deletion: waits that out.
-async fn create_queue(sqs: &Sqs) -> Result<String> {
+/// Creates the queue, which lets the topic send from the start, and subscribes it. AWS refuses a name
+/// for 60 s after its deletion: waits that out.
+async fn subscribe(sns: &Sns, sqs: &Sqs, topic: &str) -> Result<String> {
+    let arn = topic.replace(":sns:", ":sqs:").replace(TOPIC, QUEUE);
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": [{{
+            "Effect": "Allow", "Principal": {{"Service": "sns.amazonaws.com"}},
+            "Action": "sqs:SendMessage", "Resource": "{arn}",
+            "Condition": {{"ArnEquals": {{"aws:SourceArn": "{topic}"}}}}}}]}}"#
+    );
     let deadline = Instant::now() + Duration::from_secs(90);
-    loop {
-        let error = match sqs.create_queue().queue_name(QUEUE).send().await {
-            Ok(created) => return created.queue_url.context("SQS gave no address"),
+    let queue = loop {
+        let create = sqs.create_queue().queue_name(QUEUE);
+        let error = match create.attributes(QueueAttributeName::Policy, &policy).send().await {
+            Ok(created) => break created.queue_url.context("SQS gave no address")?,
             Err(error) => error.into_service_error(),
         };
         if !error.is_queue_deleted_recently() || Instant::now() > deadline {
@@ -137,7 +125,10 @@ async fn create_queue(sqs: &Sqs) -> Result<String> {
         }
         eprintln!("{QUEUE} was deleted less than 60 s ago; trying again in 5 s");
         sleep(Duration::from_secs(5)).await;
-    }
+    };
+    let subscription = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(arn);
+    subscription.attributes("RawMessageDelivery", "true").send().await?; // attributes stay attributes
+    Ok(queue)
 }
 
 /// Deletes the queue if it exists.

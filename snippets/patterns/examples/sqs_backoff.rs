@@ -61,9 +61,9 @@ fn most(attempt: u32) -> i32 {
     2_i32.saturating_pow(attempt).min(LONGEST)
 }
 
-/// Any pause up to the longest: workers that failed together don't come back together.
+/// Any pause from nothing to the longest: workers that failed together don't come back together.
 fn pause(attempt: u32) -> i32 {
-    fastrand::i32(1..=most(attempt))
+    fastrand::i32(0..=most(attempt))
 }
 // ANCHOR_END: pause
 

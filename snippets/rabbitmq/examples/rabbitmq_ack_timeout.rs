@@ -10,7 +10,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -22,6 +22,8 @@ use tokio::time::timeout;
 
 const QUEUE: &str = "rabbitmq-ack-timeout.images";
 const LIMIT: Duration = Duration::from_secs(30);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -67,18 +69,18 @@ async fn main() -> Result<()> {
     let again = timeout(LIMIT, other.next()).await.context("no image within 30 s")?;
     let again = again.context("cancelled")??;
     println!("another consumer gets it, redelivered: {}", again.redelivered);
-    again.ack(BasicAckOptions::default()).await?;
+    ensure!(again.ack(BasicAckOptions::default()).await?, "not acknowledged");
 
     // What not to do: with a late ack the broker takes the cancelled consumer back, and lapin does
     // not know it any more.
-    image.ack(BasicAckOptions::default()).await?;
+    ensure!(image.ack(BasicAckOptions::default()).await?, "not acknowledged");
     slow.basic_qos(1, BasicQosOptions::default()).await?; // answered, so the ack is processed
     for _ in 0..10 {
         publish(&channel).await?;
     }
     let mut received = 0;
     while let Ok(Some(image)) = timeout(Duration::from_secs(2), other.next()).await {
-        image?.ack(BasicAckOptions::default()).await?;
+        ensure!(image?.ack(BasicAckOptions::default()).await?, "not acknowledged");
         received += 1;
     }
     println!("after a late ack the other consumer gets {received} of ten more images");
@@ -86,7 +88,7 @@ async fn main() -> Result<()> {
     let last = timeout(LIMIT, other.next()).await.context("no image within 30 s")?;
     let last = last.context("cancelled")??;
     println!("the slow channel is closed: it gets the last one, redelivered: {}", last.redelivered);
-    last.ack(BasicAckOptions::default()).await?;
+    ensure!(last.ack(BasicAckOptions::default()).await?, "not acknowledged");
     clean_up(&channel).await?;
     let closed = connection.close(200, "done".into()).await;
     closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
@@ -100,13 +102,13 @@ async fn consumer(channel: &Channel) -> Result<Consumer> {
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
-    let options = BasicPublishOptions::default();
+    let options = MANDATORY;
     let lasting = BasicProperties::default().with_delivery_mode(2);
     let confirm = async {
         channel.basic_publish("".into(), QUEUE.into(), options, b"an image", lasting).await?.await
     };
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
-    ensure!(answer.is_ack(), "RabbitMQ refused the image");
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned the image");
     Ok(())
 }
 

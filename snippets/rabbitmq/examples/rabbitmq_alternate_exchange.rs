@@ -8,11 +8,12 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -110,13 +111,20 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
     Ok(())
 }
 
-/// Takes what is in a queue, in order, and acknowledges it.
+/// Consumes what is ready in a queue, in order, acknowledging each message after it was handled.
 async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
+    let passive = QueueDeclareOptions::default().passive(); // makes nothing, and counts
+    let ready = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    channel.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut messages =
+        channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?;
     let mut taken = Vec::new();
-    let options = BasicGetOptions::default();
-    while let Some(message) = channel.basic_get(queue.into(), options).await? {
+    while taken.len() < ready.message_count() as usize {
+        let message = timeout(Duration::from_secs(10), messages.next()).await;
+        let message = message.context("no message within 10 s")?.context("cancelled")??;
         taken.push(String::from_utf8_lossy(&message.data).into_owned());
-        message.ack(BasicAckOptions::default()).await?;
+        ensure!(message.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     Ok(taken)
 }

@@ -9,7 +9,7 @@ use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::FieldTable,
     uri::AMQPUri,
@@ -19,6 +19,8 @@ use tokio::time::{Instant, timeout};
 const QUEUE: &str = "rabbitmq-confirms.orders";
 const ORDERS: usize = 1000;
 const LIMIT: Duration = Duration::from_secs(10);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -65,7 +67,7 @@ async fn publish(channel: &Channel, outstanding: usize) -> Result<f64> {
     let started = Instant::now();
     let mut waiting: Vec<PublisherConfirm> = Vec::new();
     for number in 1..=ORDERS {
-        let (options, data) = (BasicPublishOptions::default(), format!("order {number}"));
+        let (options, data) = (MANDATORY, format!("order {number}"));
         let lasting = BasicProperties::default().with_delivery_mode(2);
         let data = data.as_bytes();
         let published = channel.basic_publish("".into(), QUEUE.into(), options, data, lasting);
@@ -74,7 +76,10 @@ async fn publish(channel: &Channel, outstanding: usize) -> Result<f64> {
             for confirm in waiting.drain(..) {
                 let confirmed = timeout(LIMIT, confirm).await;
                 let confirmed = confirmed.context("no confirm within 10 s")??;
-                ensure!(confirmed.is_ack(), "RabbitMQ refused an order");
+                ensure!(
+                    confirmed == Confirmation::Ack(None),
+                    "RabbitMQ refused or returned an order"
+                );
             }
         }
     }

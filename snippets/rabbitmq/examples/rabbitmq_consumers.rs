@@ -10,7 +10,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, bail, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -26,6 +26,8 @@ const QUEUES: [&str; 3] = [
     "rabbitmq-consumers.mine",
 ];
 const LIMIT: Duration = Duration::from_secs(10);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -72,12 +74,12 @@ async fn main() -> Result<()> {
     let got = take(&mut preferred, 4).await?;
     println!("{by_priority}: the consumer with priority 10 gets {got} of 4");
 
-    let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
+    let exclusive = QueueDeclareOptions::exclusive();
     channel.queue_declare(mine.into(), exclusive, none()).await?;
     let other = Connection::connect_uri(uri, ConnectionProperties::default());
     let other = timeout(LIMIT, other).await.context("no connection within 10 s")??;
     let foreign = other.create_channel().await?;
-    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    let passive = QueueDeclareOptions::default().passive();
     match foreign.queue_declare(mine.into(), passive, none()).await {
         Err(error) => println!("{mine}, from another connection:\n  {error}"),
         Ok(_) => bail!("an exclusive queue was seen by another connection"),
@@ -103,7 +105,7 @@ async fn take(consumer: &mut Consumer, count: usize) -> Result<usize> {
     for _ in 0..count {
         let next = timeout(LIMIT, consumer.next()).await.context("no message within 10 s")?;
         let message = next.context("the consumer was cancelled")??;
-        message.ack(BasicAckOptions::default()).await?;
+        ensure!(message.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     Ok(count)
 }
@@ -111,7 +113,7 @@ async fn take(consumer: &mut Consumer, count: usize) -> Result<usize> {
 /// Puts four orders into a queue.
 async fn publish(channel: &Channel, queue: &str) -> Result<()> {
     for _ in 0..4 {
-        let options = BasicPublishOptions::default();
+        let options = MANDATORY;
         let lasting = BasicProperties::default().with_delivery_mode(2);
         let confirm = async {
             channel
@@ -119,7 +121,10 @@ async fn publish(channel: &Channel, queue: &str) -> Result<()> {
                 .await?
                 .await
         };
-        ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
+        ensure!(
+            timeout(LIMIT, confirm).await.context("no confirm")?? == Confirmation::Ack(None),
+            "refused or returned"
+        );
     }
     Ok(())
 }

@@ -10,10 +10,11 @@ use std::{collections::BTreeMap, env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
+    ExchangeKind,
     message::Delivery,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         BasicRejectOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, AMQPValue::LongString, FieldTable},
@@ -48,7 +49,7 @@ async fn main() -> Result<()> {
     clean_up(&channel).await?; // left by a run that was cut off
     setup(&channel).await?;
     publish(&channel).await?;
-    reject(&channel).await?;
+    reject(&connection).await?;
     consume(&channel).await?;
     clean_up(&channel).await?;
     Ok(connection.close(200, "done".into()).await?)
@@ -56,7 +57,6 @@ async fn main() -> Result<()> {
 
 // ANCHOR: steps
 async fn setup(channel: &Channel) -> Result<()> {
-    println!("setup");
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, durable, none()).await?;
@@ -66,17 +66,16 @@ async fn setup(channel: &Channel) -> Result<()> {
     orders.insert("x-delivery-limit".into(), AMQPValue::LongInt(2));
     let mut offers = none();
     offers.insert("x-dead-letter-exchange".into(), LongString(EXCHANGE.into()));
-    offers.insert("x-max-length".into(), AMQPValue::LongInt(2)); // the oldest gives way
+    offers.insert("x-max-length".into(), AMQPValue::LongInt(1)); // the oldest gives way
     for (queue, arguments) in [(ORDERS, orders), (OFFERS, offers), (DEAD, none())] {
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
-        println!("  {queue}");
     }
     let options = Default::default();
     Ok(channel.queue_bind(DEAD.into(), EXCHANGE.into(), "".into(), options, none()).await?)
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
-    println!("publish");
+    println!("publish and reject");
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let lasting = BasicProperties::default().with_delivery_mode(2);
     let fleeting = lasting.clone().with_expiration("100".into()); // ms
@@ -86,51 +85,39 @@ async fn publish(channel: &Channel) -> Result<()> {
         (ORDERS, "order 3, good for 100 ms", &fleeting),
         (OFFERS, "offer 1", &lasting),
         (OFFERS, "offer 2", &lasting),
-        (OFFERS, "offer 3", &lasting),
     ] {
         let (data, set) = (message.as_bytes(), properties.clone());
-        let options = BasicPublishOptions::default();
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let confirm = async {
             channel.basic_publish("".into(), queue.into(), options, data, set).await?.await
         };
         let answer = timeout(Duration::from_secs(10), confirm).await.context("no confirm")?;
-        ensure!(answer?.is_ack(), "RabbitMQ refused {message:?}");
+        ensure!(answer? == Confirmation::Ack(None), "RabbitMQ refused or returned {message:?}");
         println!("  {message}");
     }
     Ok(())
 }
 
-async fn reject(channel: &Channel) -> Result<()> {
-    println!("reject");
-    next(channel).await?.reject(BasicRejectOptions { requeue: false }).await?;
-    for _ in 0..3 {
-        let again = next(channel).await?;
-        println!("  {}: given back", String::from_utf8_lossy(&again.data));
-        again.reject(BasicRejectOptions { requeue: true }).await?;
+async fn reject(connection: &Connection) -> Result<()> {
+    let worker = connection.create_channel().await?;
+    let mut orders = consumer(&worker, ORDERS).await?;
+    for requeue in [false, true, true] {
+        let order = next(&mut orders).await?;
+        println!("  {}: requeue {requeue}", String::from_utf8_lossy(&order.data));
+        ensure!(order.reject(BasicRejectOptions { requeue }).await?, "not rejected");
     }
-    Ok(())
-}
-
-async fn next(channel: &Channel) -> Result<Delivery> {
-    for _ in 0..200 {
-        match channel.basic_get(ORDERS.into(), BasicGetOptions::default()).await? {
-            Some(got) => return Ok(got.delivery),
-            None => tokio::time::sleep(Duration::from_millis(25)).await, // away for a moment
-        }
-    }
-    anyhow::bail!("no order within 5 s")
+    next(&mut orders).await?; // takes its worker along, which fails it a third time
+    Ok(worker.close(200, "dies".into()).await?)
 }
 
 async fn consume(channel: &Channel) -> Result<()> {
     println!("consume {DEAD}");
-    let (tag, options) = ("".into(), BasicConsumeOptions::default());
-    let mut dead = channel.basic_consume(DEAD.into(), tag, options, FieldTable::default()).await?;
+    let mut dead = consumer(channel, DEAD).await?;
     let mut seen = BTreeMap::new(); // they come in the order in which they died
     for _ in 0..4 {
-        let letter = timeout(Duration::from_secs(10), dead.next()).await.context("no letter")?;
-        let letter = letter.context("the consumer was cancelled")??;
+        let letter = next(&mut dead).await?;
         seen.insert(String::from_utf8_lossy(&letter.data).into_owned(), death(&letter)?);
-        letter.ack(BasicAckOptions::default()).await?;
+        ensure!(letter.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     for (message, death) in seen {
         println!("  {message}\n    {death}");
@@ -141,16 +128,29 @@ async fn consume(channel: &Channel) -> Result<()> {
 fn death(letter: &Delivery) -> Result<String> {
     let headers = letter.properties.headers().as_ref().context("no headers")?;
     let deaths = headers.inner().get("x-death").and_then(AMQPValue::as_array);
-    let death =
-        deaths.and_then(|all| all.as_slice().first()?.as_field_table()).context("no x-death")?;
-    let field = |name: &str| match death.inner().get(name) {
+    let death = deaths.and_then(|all| all.as_slice().first()?.as_field_table());
+    let death = death.context("no x-death")?.inner();
+    let field = |name: &str| match death.get(name) {
         Some(LongString(text)) => text.to_string(),
         Some(AMQPValue::LongLongInt(number)) => number.to_string(),
         other => format!("{other:?}"),
     };
-    Ok(["reason", "count", "queue"].map(|name| format!("{name} {}", field(name))).join(", "))
+    let shown = ["reason", "count", "queue"].map(|name| format!("{name} {}", field(name)));
+    let names: Vec<&str> = death.keys().map(|name| name.as_str()).collect();
+    Ok(format!("{}; fields: {}", shown.join(", "), names.join(" ")))
 }
 // ANCHOR_END: steps
+
+async fn consumer(channel: &Channel, queue: &str) -> Result<Consumer> {
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    Ok(channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?)
+}
+
+async fn next(messages: &mut Consumer) -> Result<Delivery> {
+    let next = timeout(Duration::from_secs(10), messages.next()).await;
+    Ok(next.context("no message within 10 s")?.context("the consumer was cancelled")??)
+}
 
 async fn clean_up(channel: &Channel) -> Result<()> {
     for queue in [ORDERS, OFFERS, DEAD] {

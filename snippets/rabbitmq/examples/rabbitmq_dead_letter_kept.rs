@@ -8,23 +8,29 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{
-        BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueDeclareOptions,
+        BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
 use ureq::Agent;
 
 const EXCHANGE: &str = "rabbitmq-dead-letter-kept.refused";
 const QUEUES: [&str; 2] =
     ["rabbitmq-dead-letter-kept.at-most-once", "rabbitmq-dead-letter-kept.at-least-once"];
 const LIMIT: Duration = Duration::from_secs(30);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -87,10 +93,11 @@ async fn wait_for(queue: &str, number: &str, expected: u64) -> Result<()> {
     let usual = "http://guest:guest@localhost:15672".to_owned();
     let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual);
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
-    let deadline = Instant::now() + LIMIT;
+    let (url, deadline) = (format!("{url}/api/queues/%2f/{queue}"), Instant::now() + LIMIT);
     loop {
-        let mut answer = agent.get(format!("{url}/api/queues/%2f/{queue}")).call()?;
-        let state: Value = answer.body_mut().read_json()?;
+        let (agent, url) = (agent.clone(), url.clone());
+        let state = spawn_blocking(move || agent.get(url).call()?.body_mut().read_json::<Value>());
+        let state = state.await??;
         let told = state[number].as_u64();
         if told == Some(expected) {
             return Ok(());
@@ -101,14 +108,19 @@ async fn wait_for(queue: &str, number: &str, expected: u64) -> Result<()> {
 }
 
 async fn refuse(channel: &Channel, queue: &str) -> Result<()> {
-    let order = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
-    order.context("no order")?.reject(BasicRejectOptions { requeue: false }).await?;
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut orders =
+        channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?;
+    let order = timeout(LIMIT, orders.next()).await.context("no order within 30 s")?;
+    let order = order.context("the consumer was cancelled")??;
+    ensure!(order.reject(BasicRejectOptions { requeue: false }).await?, "not rejected");
     Ok(())
 }
 
 /// An order that says which queue it was in.
 async fn publish(channel: &Channel, queue: &str) -> Result<()> {
-    let options = BasicPublishOptions::default();
+    let options = MANDATORY;
     let lasting = BasicProperties::default().with_delivery_mode(2); // its letter is as lasting
     let data = format!("order of {queue}");
     let data = data.as_bytes();
@@ -116,7 +128,7 @@ async fn publish(channel: &Channel, queue: &str) -> Result<()> {
         channel.basic_publish("".into(), queue.into(), options, data, lasting).await?.await
     };
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
-    ensure!(answer.is_ack(), "RabbitMQ refused the order");
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned the order");
     Ok(())
 }
 

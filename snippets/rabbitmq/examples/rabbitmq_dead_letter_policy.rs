@@ -8,17 +8,23 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
+    ExchangeKind,
+    message::Delivery,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, BasicRejectOptions,
+        BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
         ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::FieldTable,
     uri::AMQPUri,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
 use ureq::Agent;
 
 const EXCHANGE: &str = "rabbitmq-dead-letter-policy.failed";
@@ -57,23 +63,19 @@ async fn main() -> Result<()> {
     let options = QueueBindOptions::default();
     channel.queue_bind(DEAD.into(), EXCHANGE.into(), "".into(), options, none()).await?;
 
+    let mut orders = consumer(&channel, ORDERS).await?;
     // ANCHOR: policy
     println!("no policy");
-    reject(&channel, "order 1").await?;
+    reject(&channel, &mut orders, "order 1").await?;
     println!("a policy that names an exchange that does not exist");
     set_policy("rabbitmq-dead-letter-policy.typo").await?;
-    reject(&channel, "order 2").await?;
+    reject(&channel, &mut orders, "order 2").await?;
     println!("the right policy");
     set_policy(EXCHANGE).await?;
-    reject(&channel, "order 3").await?;
+    reject(&channel, &mut orders, "order 3").await?;
     // ANCHOR_END: policy
-    let deadline = Instant::now() + LIMIT;
-    let mut dead = Vec::new();
-    while dead.is_empty() {
-        ensure!(Instant::now() < deadline, "no dead letter within 10 s");
-        dead = take_all(&channel, DEAD).await?; // it is on its way for a moment
-    }
-    println!("dead letters: {dead:?}");
+    let first = next(&mut consumer(&channel, DEAD).await?).await?;
+    println!("the first dead letter: {}", String::from_utf8_lossy(&first.data));
     clean_up(&channel).await?;
     connection.close(200, "done".into()).await?;
     Ok(())
@@ -82,14 +84,15 @@ async fn main() -> Result<()> {
 /// Sets the policy and waits until the queue has it.
 async fn set_policy(exchange: &str) -> Result<()> {
     let policy = json!({
-        "pattern": format!("^{ORDERS}$"),
+        // A regular expression, which must match this queue only: a bare dot is any character.
+        "pattern": format!("^{}$", ORDERS.replace('.', r"\.")),
         "definition": { "dead-letter-exchange": exchange },
         "apply-to": "queues",
     });
-    manage("PUT", &format!("policies/%2F/{POLICY}"), Some(policy))?;
+    manage("PUT", format!("policies/%2F/{POLICY}"), Some(policy)).await?;
     let deadline = Instant::now() + LIMIT;
     loop {
-        let queue = manage("GET", &format!("queues/%2F/{ORDERS}"), None)?;
+        let queue = manage("GET", format!("queues/%2F/{ORDERS}"), None).await?;
         if queue["effective_policy_definition"]["dead-letter-exchange"] == exchange {
             return Ok(());
         }
@@ -99,41 +102,42 @@ async fn set_policy(exchange: &str) -> Result<()> {
 }
 
 /// Publishes an order and refuses it for good.
-async fn reject(channel: &Channel, order: &str) -> Result<()> {
+async fn reject(channel: &Channel, orders: &mut Consumer, order: &str) -> Result<()> {
     let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
     let lasting = BasicProperties::default().with_delivery_mode(2);
     let confirm = async {
         channel.basic_publish("".into(), ORDERS.into(), options, data, lasting).await?.await
     };
-    ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
-    let got = channel.basic_get(ORDERS.into(), BasicGetOptions::default()).await?;
-    got.context("no order")?.delivery.reject(BasicRejectOptions { requeue: false }).await?;
+    let answer = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused the order");
+    let got = next(orders).await?;
+    ensure!(got.reject(BasicRejectOptions { requeue: false }).await?, "not rejected");
     println!("  {order}: rejected");
     Ok(())
 }
 
-/// Takes what is in a queue, in order, and acknowledges it.
-async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
-    let mut taken = Vec::new();
-    let options = BasicGetOptions::default();
-    while let Some(message) = channel.basic_get(queue.into(), options).await? {
-        taken.push(String::from_utf8_lossy(&message.data).into_owned());
-        message.ack(BasicAckOptions::default()).await?;
-    }
-    Ok(taken)
+async fn consumer(channel: &Channel, queue: &str) -> Result<Consumer> {
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    Ok(channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?)
 }
 
-/// Asks the management API, which runs on a port of its own.
-fn manage(method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+async fn next(consumer: &mut Consumer) -> Result<Delivery> {
+    let next = timeout(LIMIT, consumer.next()).await.context("no message within 10 s")?;
+    Ok(next.context("the consumer was cancelled")??)
+}
+
+/// Asks the management API, which runs on a port of its own. The call blocks a thread of its own.
+async fn manage(method: &'static str, path: String, body: Option<Value>) -> Result<Value> {
     let usual = "http://guest:guest@localhost:15672".to_owned();
     let url = format!("{}/api/{path}", env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual));
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
-    let mut answer = match body {
-        Some(body) => agent.put(&url).send_json(body)?,
-        None if method == "DELETE" => agent.delete(&url).call()?,
-        None => agent.get(&url).call()?,
-    };
-    let text = answer.body_mut().read_to_string()?;
+    let text = spawn_blocking(move || match (method, body) {
+        ("PUT", body) => agent.put(&url).send_json(body)?.body_mut().read_to_string(),
+        ("DELETE", _) => agent.delete(&url).call()?.body_mut().read_to_string(),
+        _ => agent.get(&url).call()?.body_mut().read_to_string(),
+    });
+    let text = text.await??;
     Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
 }
 
@@ -142,9 +146,9 @@ async fn clean_up(channel: &Channel) -> Result<()> {
         channel.queue_delete(queue.into(), Default::default()).await?;
     }
     channel.exchange_delete(EXCHANGE.into(), Default::default()).await?;
-    let policies = manage("GET", "policies/%2F", None)?;
+    let policies = manage("GET", "policies/%2F".to_owned(), None).await?;
     if policies.as_array().is_some_and(|all| all.iter().any(|policy| policy["name"] == POLICY)) {
-        manage("DELETE", &format!("policies/%2F/{POLICY}"), None)?;
+        manage("DELETE", format!("policies/%2F/{POLICY}"), None).await?;
     }
     Ok(())
 }

@@ -7,13 +7,14 @@
 
 use std::{env, time::Duration};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     message::Delivery,
     options::{
-        BasicGetOptions, BasicNackOptions, BasicPublishOptions, BasicRejectOptions,
-        ConfirmSelectOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions,
+        BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -23,6 +24,8 @@ use tokio::time::timeout;
 const QUEUE: &str = "rabbitmq-delivery-limit.orders";
 const LIMIT: i32 = 3; // 20 by default
 const PATIENCE: u32 = 50;
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -51,53 +54,54 @@ async fn main() -> Result<()> {
     channel.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), arguments).await?;
     println!("{QUEUE}: a quorum queue with a delivery limit of {LIMIT}");
 
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut orders =
+        channel.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
     // ANCHOR: loops
-    publish(&channel).await?;
+    publish(&channel, b"order 1").await?;
+    publish(&channel, b"order 2").await?; // comes when order 1 is gone
     let mut deliveries = 0;
-    while let Some(order) = next(&channel).await? {
+    let mut order = next(&mut orders).await?;
+    while order.data == b"order 1" {
         deliveries += 1;
-        order.reject(BasicRejectOptions { requeue: true }).await?;
+        ensure!(order.reject(BasicRejectOptions { requeue: true }).await?, "not rejected");
+        order = next(&mut orders).await?;
     }
     println!("reject with requeue: delivered {deliveries} times, then dropped");
 
-    publish(&channel).await?;
-    let mut deliveries = 0;
-    while let Some(order) = next(&channel).await? {
+    let mut deliveries = 1;
+    while deliveries < PATIENCE {
+        let again = BasicNackOptions { requeue: true, ..Default::default() };
+        ensure!(order.nack(again).await?, "not given back");
+        order = next(&mut orders).await?;
         deliveries += 1;
-        if deliveries == PATIENCE {
-            let count = |name| order.properties.headers().as_ref()?.inner().get(name).cloned();
-            println!("nack with requeue: delivered {deliveries} times, and it would go on");
-            println!("  x-acquired-count: {:?}", count("x-acquired-count"));
-            println!("  x-delivery-count: {:?}", count("x-delivery-count"));
-            order.reject(BasicRejectOptions { requeue: false }).await?;
-        } else {
-            order.nack(BasicNackOptions { requeue: true, ..Default::default() }).await?;
-        }
     }
+    println!("nack with requeue: delivered {deliveries} times, and it would go on");
+    let count = |name| order.properties.headers().as_ref()?.inner().get(name).cloned();
+    println!("  x-acquired-count: {:?}", count("x-acquired-count"));
+    println!("  x-delivery-count: {:?}", count("x-delivery-count"));
+    ensure!(order.ack(BasicAckOptions::default()).await?, "not acknowledged");
     // ANCHOR_END: loops
     clean_up(&channel).await?;
     connection.close(200, "done".into()).await?;
     Ok(())
 }
 
-async fn publish(channel: &Channel) -> Result<()> {
-    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+async fn publish(channel: &Channel, order: &[u8]) -> Result<()> {
+    let lasting = BasicProperties::default().with_delivery_mode(2);
     let confirm = async {
-        channel.basic_publish("".into(), QUEUE.into(), options, b"order 1", properties).await?.await
+        channel.basic_publish("".into(), QUEUE.into(), MANDATORY, order, lasting).await?.await
     };
-    timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
+    let answer =
+        timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned an order");
     Ok(())
 }
 
-/// The message, or nothing when the queue is empty. A message that was given back needs a moment.
-async fn next(channel: &Channel) -> Result<Option<Delivery>> {
-    for _ in 0..20 {
-        if let Some(got) = channel.basic_get(QUEUE.into(), BasicGetOptions::default()).await? {
-            return Ok(Some(got.delivery));
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    Ok(None)
+async fn next(orders: &mut Consumer) -> Result<Delivery> {
+    let next = timeout(Duration::from_secs(10), orders.next()).await;
+    Ok(next.context("no order within 10 s")?.context("the consumer was cancelled")??)
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {

@@ -8,11 +8,13 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
     },
     types::FieldTable,
     uri::AMQPUri,
@@ -23,6 +25,8 @@ const GLOBAL: &str = "rabbitmq-exchange-binding.events";
 const EUROPE: &str = "rabbitmq-exchange-binding.europe";
 const QUEUES: [&str; 2] =
     ["rabbitmq-exchange-binding.eu-payroll", "rabbitmq-exchange-binding.all-payroll"];
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -97,7 +101,7 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
             .basic_publish(
                 exchange.into(),
                 key.into(),
-                BasicPublishOptions::default(),
+                MANDATORY,
                 text.as_bytes(),
                 BasicProperties::default().with_delivery_mode(2),
             )
@@ -107,18 +111,25 @@ async fn publish_to(channel: &Channel, exchange: &str, key: &str, text: &str) ->
     // A broker short of memory or disk confirms nothing for as long as that lasts.
     let confirmation =
         timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??;
-    ensure!(confirmation.is_ack(), "RabbitMQ refused {text:?}");
+    ensure!(confirmation == Confirmation::Ack(None), "RabbitMQ refused or returned {text:?}");
     println!("  {key}: {text}");
     Ok(())
 }
 
-/// Takes what is in a queue, in order, and acknowledges it.
+/// Consumes what is ready in a queue, in order, acknowledging each message after it was handled.
 async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
+    let passive = QueueDeclareOptions::default().passive(); // makes nothing, and counts
+    let ready = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    channel.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut messages =
+        channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?;
     let mut taken = Vec::new();
-    let options = BasicGetOptions::default();
-    while let Some(message) = channel.basic_get(queue.into(), options).await? {
+    while taken.len() < ready.message_count() as usize {
+        let message = timeout(Duration::from_secs(10), messages.next()).await;
+        let message = message.context("no message within 10 s")?.context("cancelled")??;
         taken.push(String::from_utf8_lossy(&message.data).into_owned());
-        message.ack(BasicAckOptions::default()).await?;
+        ensure!(message.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     Ok(taken)
 }

@@ -11,7 +11,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
@@ -26,6 +26,8 @@ const QUEUES: [&str; 3] =
     ["rabbitmq-fanout.alerting", "rabbitmq-fanout.archive", "rabbitmq-fanout.dashboard"];
 const LOG_LINES: [(&str, &str); 2] =
     [("info", "order 17 placed"), ("error", "card of order 17 declined")];
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -81,7 +83,7 @@ async fn publish(channel: &Channel) -> Result<()> {
                 .basic_publish(
                     EXCHANGE.into(),
                     level.into(), // the routing key, which a fanout exchange ignores
-                    BasicPublishOptions::default(),
+                    MANDATORY,
                     line.as_bytes(),
                     BasicProperties::default().with_delivery_mode(2), // persistent
                 )
@@ -91,7 +93,7 @@ async fn publish(channel: &Channel) -> Result<()> {
         // A broker short of memory or disk confirms nothing for as long as that lasts.
         let confirmation =
             timeout(Duration::from_secs(10), confirm).await.context("no confirm within 10 s")??; // answered by the broker
-        ensure!(confirmation.is_ack(), "RabbitMQ refused {line:?}");
+        ensure!(confirmation == Confirmation::Ack(None), "RabbitMQ refused or returned {line:?}");
         println!("  {level}: {line}");
     }
     Ok(())
@@ -113,7 +115,7 @@ async fn consume(channel: &Channel) -> Result<()> {
             let delivery = delivery?;
             let line = String::from_utf8_lossy(&delivery.data);
             println!("  {queue} got: {line}");
-            delivery.ack(BasicAckOptions::default()).await?;
+            ensure!(delivery.ack(BasicAckOptions::default()).await?, "not acknowledged");
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! order that never works, and a fourth joins late and wants the history.
 //!
 //! Guarantee: at least once for each service and for what is set aside. What is given back comes first
-//! again, to whichever reader asks. The history is a stream that is bound from the beginning.
+//! again, to whichever reader asks. The history is a stream, bound from the beginning, of 30 days.
 //!
 //! Run: `cargo run --example rabbitmq_order`
 
@@ -11,11 +11,11 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     message::Delivery,
     options::{
         BasicAckOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
-        ConfirmSelectOptions, QueueDeclareOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -65,22 +65,20 @@ async fn main() -> Result<()> {
     println!("fraud check, joining before order 20: {}", history.join(", "));
     // ANCHOR_END: job
     clean_up(&channel).await?;
-    let closed = connection.close(200, "done".into()).await;
-    closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
-    Ok(())
+    Ok(connection.close(200, "done".into()).await?)
 }
 
 // ANCHOR: parts
 async fn set_up(channel: &Channel) -> Result<()> {
     let text = |value: &str| AMQPValue::LongString(value.into());
-    let none = FieldTable::default;
-    let kind = ExchangeKind::Fanout;
-    channel.exchange_declare(ORDERS.into(), kind, Default::default(), none()).await?;
-    let lasting = QueueDeclareOptions::durable();
-    channel.queue_declare(DEAD.into(), lasting, none()).await?;
+    let (none, kind) = (FieldTable::default, ExchangeKind::Fanout);
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    channel.exchange_declare(ORDERS.into(), kind, durable, none()).await?;
+    let mut quorum = none();
+    quorum.insert("x-queue-type".into(), text("quorum"));
+    channel.queue_declare(DEAD.into(), QueueDeclareOptions::durable(), quorum.clone()).await?;
     for service in SERVICES {
-        let mut arguments = none();
-        arguments.insert("x-queue-type".into(), text("quorum"));
+        let mut arguments = quorum.clone();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongUInt(ATTEMPTS - 1));
         arguments.insert("x-dead-letter-exchange".into(), text("")); // by the name of the queue
         arguments.insert("x-dead-letter-routing-key".into(), text(DEAD));
@@ -90,6 +88,7 @@ async fn set_up(channel: &Channel) -> Result<()> {
     }
     let mut stream = none();
     stream.insert("x-queue-type".into(), text("stream")); // for whoever joins late
+    stream.insert("x-max-age".into(), text("30D")); // else it grows until the disk is full
     bind(channel, HISTORY, stream).await
 }
 
@@ -106,15 +105,15 @@ async fn serve(connection: &Connection, service: &str, orders: usize) -> Result<
     while done.len() + given_up < orders {
         let message = timeout(LIMIT, consumer.next()).await.context("no order within 30 s")?;
         let message = message.context("the consumer was cancelled")??;
-        let (order, attempt) = (String::from_utf8(message.data.clone())?, attempt(&message));
+        let (order, attempt) = (String::from_utf8_lossy(&message.data), attempt(&message));
         if let Err(why) = handle(service, &order, attempt) {
             println!("{service}: {order}, attempt {attempt}: {why}");
             given_up += usize::from(attempt == ATTEMPTS);
-            message.reject(BasicRejectOptions { requeue: true }).await?; // it counts
+            ensure!(message.reject(BasicRejectOptions { requeue: true }).await?, "not given back");
             continue;
         }
-        message.ack(BasicAckOptions::default()).await?;
-        done.push(order);
+        ensure!(message.ack(BasicAckOptions::default()).await?, "{order} was not acknowledged");
+        done.push(order.into_owned());
     }
     channel.close(200, "done".into()).await?;
     Ok(done)
@@ -138,11 +137,12 @@ fn handle(service: &str, order: &str, attempt: u32) -> Result<(), &'static str> 
 
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
     let lasting = BasicProperties::default().with_delivery_mode(2);
-    let (set, data) = (BasicPublishOptions::default(), order.as_bytes());
+    let set = BasicPublishOptions { mandatory: true, ..Default::default() }; // back, if no queue
+    let data = order.as_bytes();
     let confirm =
         async { channel.basic_publish(ORDERS.into(), "".into(), set, data, lasting).await?.await };
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
-    ensure!(answer.is_ack(), "RabbitMQ refused {order}");
+    ensure!(answer == Confirmation::Ack(None), "{order} was refused, or no queue takes it");
     Ok(())
 }
 

@@ -8,11 +8,12 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
@@ -26,6 +27,8 @@ const QUEUES: [&str; 3] = [
 ];
 const ORDERS: [(&str, Option<u8>); 4] =
     [("low", Some(1)), ("none", None), ("high", Some(5)), ("highest", Some(9))];
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -74,22 +77,29 @@ async fn publish(channel: &Channel, queue: &str, name: &str, priority: Option<u8
     if let Some(priority) = priority {
         properties = properties.with_priority(priority);
     }
-    let (options, data) = (BasicPublishOptions::default(), name.as_bytes());
+    let (options, data) = (MANDATORY, name.as_bytes());
     let confirm = async {
         channel.basic_publish("".into(), queue.into(), options, data, properties).await?.await
     };
     let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
-    ensure!(confirmed.is_ack(), "RabbitMQ refused {name:?}");
+    ensure!(confirmed == Confirmation::Ack(None), "RabbitMQ refused or returned {name:?}");
     Ok(())
 }
 
-/// Takes what is in a queue, in order, and acknowledges it.
+/// Consumes what is ready in a queue, in order, acknowledging each message after it was handled.
 async fn take_all(channel: &Channel, queue: &str) -> Result<Vec<String>> {
+    let passive = QueueDeclareOptions::default().passive(); // makes nothing, and counts
+    let ready = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    channel.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut messages =
+        channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?;
     let mut taken = Vec::new();
-    let options = BasicGetOptions::default();
-    while let Some(message) = channel.basic_get(queue.into(), options).await? {
+    while taken.len() < ready.message_count() as usize {
+        let message = timeout(Duration::from_secs(10), messages.next()).await;
+        let message = message.context("no message within 10 s")?.context("cancelled")??;
         taken.push(String::from_utf8_lossy(&message.data).into_owned());
-        message.ack(BasicAckOptions::default()).await?;
+        ensure!(message.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     Ok(taken)
 }

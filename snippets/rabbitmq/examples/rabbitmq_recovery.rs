@@ -1,4 +1,4 @@
-//! The server closes the connection; the client's recovery brings it back with its channel.
+//! The server closes the connection; the client's recovery brings back its channels and its consumer.
 //!
 //! Guarantee: confirmed messages are in the queue, whatever happens to the connection. What was not
 //! confirmed is sent again and may be there twice. lapin's recovery can wait for ever after a node
@@ -6,21 +6,27 @@
 //!
 //! Run: `cargo run --example rabbitmq_recovery`
 
-use std::{env, time::Duration};
+use std::{env, process, thread, time::Duration};
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Event,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, QueueDeclareOptions,
+    },
     types::FieldTable,
     uri::AMQPUri,
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
 use ureq::Agent;
 
 const QUEUE: &str = "rabbitmq-recovery.orders";
-const NAME: &str = "rabbitmq-recovery.publisher";
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -43,41 +49,48 @@ async fn main() -> Result<()> {
     let channel = connection.create_channel().await?;
 
     clean_up(&channel).await?; // left by a run that was cut off
-    channel
-        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
-        .await?;
+    let durable = QueueDeclareOptions::durable();
+    channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await?;
     let recovers = ConnectionProperties::default().enable_auto_recover();
-    let connecting = Connection::connect_uri(uri, recovers.with_connection_name(NAME.into()));
+    let connecting = Connection::connect_uri(uri, recovers.with_connection_name(name().into()));
     let lasting = timeout(LIMIT, connecting).await.context("no connection within 10 s")??;
     let publisher = lasting.create_channel().await?;
     publisher.confirm_select(ConfirmSelectOptions::default()).await?;
-    publish(&publisher, "order 1").await?;
-    println!("order 1: confirmed");
+    let reader = lasting.create_channel().await?;
+    reader.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    let mut orders =
+        reader.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
+    publish(&publisher, "order 1").await??;
+    let order = timeout(LIMIT, orders.next()).await.context("no order")?.context("cancelled")??;
+    ensure!(order.ack(BasicAckOptions::default()).await?, "not acknowledged");
+    println!("order 1: confirmed and read");
 
-    close_by_the_server().await?;
-    let deadline = Instant::now() + LIMIT;
-    while publisher.status().connected() {
-        ensure!(Instant::now() < deadline, "the close was not noticed within 10 s");
-        sleep(Duration::from_millis(5)).await;
-    }
+    let mut events = Box::pin(lasting.events_listener());
+    spawn_blocking(close_by_the_server).await??;
     println!("the server closes the connection");
     // ANCHOR: recover
+    while let Err(error) = publish(&publisher, "order 2").await? {
+        // Not confirmed, so it is sent again: it may be in the queue already.
+        eprintln!("order 2: {error}");
+        let recovered = timeout(LIMIT, publisher.wait_for_recovery(error)).await;
+        recovered.context("not recovered within 10 s: connect anew")??;
+    }
     let deadline = Instant::now() + LIMIT * 3;
-    let attempts = loop {
-        ensure!(Instant::now() < deadline, "not recovered within 30 s: connect anew");
-        match timeout(LIMIT / 2, publish(&publisher, "order 2")).await {
-            Ok(Ok(())) => break "confirmed on the same channel",
-            // Not confirmed, so it is sent again: it may be in the queue already.
-            Ok(Err(error)) => eprintln!("order 2: {error:#}"),
-            Err(_) => bail!("no answer within 5 s: connect anew"),
+    while !matches!(timeout_at(deadline, events.next()).await?, Some(Event::Connected)) {}
+    println!("lapin has connected again");
+    publish(&publisher, "order 3").await??;
+    println!("order 3: confirmed on the same channel");
+    loop {
+        // A consumer is not told of the pause.
+        let next = timeout(LIMIT, orders.next()).await.context("no order: connect anew")?;
+        let order = next.context("the consumer has ended")??;
+        ensure!(order.ack(BasicAckOptions::default()).await?, "not acknowledged");
+        if order.data == b"order 3" {
+            break println!("order 3: read by the same consumer");
         }
-        sleep(Duration::from_millis(200)).await;
-    };
-    println!("order 2: {attempts}");
+    }
     // ANCHOR_END: recover
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    let queue = channel.queue_declare(QUEUE.into(), passive, FieldTable::default()).await?;
-    println!("orders in the queue, at least: {}", queue.message_count().min(2));
     clean_up(&channel).await?;
     for connection in [lasting, connection] {
         let closed = connection.close(200, "done".into()).await;
@@ -86,49 +99,44 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn publish(channel: &Channel, order: &str) -> Result<()> {
-    let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
+/// Ends well if a queue has the order; the inner error says that nothing is known of it.
+async fn publish(channel: &Channel, order: &str) -> Result<lapin::Result<()>> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let lasting = BasicProperties::default().with_delivery_mode(2);
+    let data = order.as_bytes();
     let confirm = async {
         channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?.await
     };
-    let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
-    ensure!(confirmed.is_ack(), "RabbitMQ refused {order:?}");
-    Ok(())
+    let answer = timeout(LIMIT, confirm).await.context("no answer within 10 s: connect anew")?;
+    let taken = answer.as_ref().is_ok_and(|answer| *answer == Confirmation::Ack(None));
+    ensure!(answer.is_err() || taken, "RabbitMQ refused or returned {order}");
+    Ok(answer.map(drop))
 }
 
-/// Closes this program's connection through the management API, as an operator would.
-async fn close_by_the_server() -> Result<()> {
+/// The name of this run's connection: the same program may run elsewhere on the same broker.
+fn name() -> String {
+    format!("rabbitmq-recovery-{}", process::id())
+}
+
+/// Closes this program's connection through the management API, as an operator would. It blocks.
+fn close_by_the_server() -> Result<()> {
+    let usual = "http://guest:guest@localhost:15672".to_owned();
+    let url = env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual) + "/api/connections";
+    let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
     let deadline = Instant::now() + LIMIT * 3;
     loop {
-        let connections = manage("GET", "connections", None)?;
-        let own = connections
-            .as_array()
-            .context("no list")?
-            .iter()
-            .find(|c| c["user_provided_name"] == NAME);
+        let all: Value = agent.get(&url).call()?.body_mut().read_json()?;
+        let mut all = all.as_array().into_iter().flatten();
+        let own = all.find(|connection| connection["user_provided_name"] == name().as_str());
         if let Some(name) = own.and_then(|connection| connection["name"].as_str()) {
-            let name = name.replace(' ', "%20").replace('>', "%3E");
-            manage("DELETE", &format!("connections/{name}"), None)?;
+            agent
+                .delete(format!("{url}/{}", name.replace(' ', "%20").replace('>', "%3E")))
+                .call()?;
             return Ok(());
         }
         ensure!(Instant::now() < deadline, "the management API did not list it within 30 s");
-        sleep(Duration::from_millis(200)).await;
+        thread::sleep(LIMIT / 50);
     }
-}
-
-/// Asks the management API, which runs on a port of its own.
-fn manage(method: &str, path: &str, body: Option<Value>) -> Result<Value> {
-    let usual = "http://guest:guest@localhost:15672".to_owned();
-    let url = format!("{}/api/{path}", env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual));
-    let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
-    let mut answer = match body {
-        Some(body) => agent.put(&url).send_json(body)?,
-        None if method == "DELETE" => agent.delete(&url).call()?,
-        None => agent.get(&url).call()?,
-    };
-    let text = answer.body_mut().read_to_string()?;
-    Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {

@@ -1,8 +1,7 @@
 //! Retries with a growing pause: a waiting queue for each, whose messages expire back to work.
 //!
-//! Guarantee: at least once: a message is acknowledged only when its copy in the next queue is
-//! confirmed. Attempts are counted in a header of our own, because RabbitMQ ignores a published
-//! x-death since 4.0.
+//! Guarantee: at least once. A message is acknowledged when its copy in the next queue is confirmed,
+//! and quorum queues keep what expires, or kills its workers too often, until the next one has it.
 //!
 //! Run: `cargo run --example rabbitmq_retry`
 
@@ -11,10 +10,10 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, bail, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     message::Delivery,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
@@ -27,6 +26,7 @@ const DEAD: &str = "rabbitmq-retry.dead";
 /// One queue for each pause: a message expires at the head of its queue only.
 const WAITING: [(&str, i32); 2] =
     [("rabbitmq-retry.wait-200", 200), ("rabbitmq-retry.wait-400", 400)];
+const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -53,37 +53,41 @@ async fn main() -> Result<()> {
         publish(&channel, WORK, order.as_bytes(), 1).await?;
     }
     println!("three orders; order 2 fails twice, order 3 always");
-    let (tag, options) = ("".into(), BasicConsumeOptions::default());
-    let mut orders =
-        channel.basic_consume(WORK.into(), tag, options, FieldTable::default()).await?;
+    let mut orders = consumer(&channel, WORK).await?;
     let mut left = 3;
     while left > 0 {
-        let order = timeout(Duration::from_secs(10), orders.next()).await.context("no order")?;
-        let order = order.context("the consumer was cancelled")??;
-        left -= bill_or_move(&channel, &order).await?;
+        left -= bill_or_move(&channel, &next(&mut orders).await?).await?;
     }
-    let dead = channel.basic_get(DEAD.into(), BasicGetOptions::default()).await?;
-    let dead = dead.context("nothing is in the dead-letter queue")?;
+    let dead = next(&mut consumer(&channel, DEAD).await?).await?;
     println!("in {DEAD}: {}", String::from_utf8_lossy(&dead.data));
     clean_up(&channel).await?;
-    connection.close(200, "done".into()).await?;
-    Ok(())
+    Ok(connection.close(200, "done".into()).await?)
 }
 
 async fn setup(channel: &Channel) -> Result<()> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let durable = QueueDeclareOptions::durable;
-    for queue in [WORK, DEAD] {
-        channel.queue_declare(queue.into(), durable(), FieldTable::default()).await?;
-    }
     // ANCHOR: retry
-    for (queue, pause) in WAITING {
+    // What expires in a waiting queue goes back to the work; what kills its worker is set aside.
+    for (queue, pause, next) in [
+        (DEAD, None, None),
+        (WORK, None, Some(DEAD)),
+        (WAITING[0].0, Some(WAITING[0].1), Some(WORK)),
+        (WAITING[1].0, Some(WAITING[1].1), Some(WORK)),
+    ] {
         let mut arguments = FieldTable::default();
-        arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(pause));
-        // Nobody reads a waiting queue: what expires goes back to the work.
-        arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
-        arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(WORK.into()));
-        channel.queue_declare(queue.into(), durable(), arguments).await?;
+        let mut set = |name: &str, value| _ = arguments.insert(name.into(), value);
+        let text = |value: &str| AMQPValue::LongString(value.into());
+        set("x-queue-type", text("quorum"));
+        if let Some(pause) = pause {
+            set("x-message-ttl", AMQPValue::LongInt(pause)); // nobody reads a waiting queue
+        }
+        if let Some(next) = next {
+            set("x-dead-letter-exchange", text("")); // by the name of the queue
+            set("x-dead-letter-routing-key", text(next));
+            set("x-dead-letter-strategy", text("at-least-once"));
+            set("x-overflow", text("reject-publish")); // as that strategy wants
+        }
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
     }
     Ok(())
 }
@@ -103,8 +107,8 @@ async fn bill_or_move(channel: &Channel, order: &Delivery) -> Result<usize> {
             usize::from(next.is_none())
         }
     };
-    order.ack(BasicAckOptions::default()).await?; // billed, or the copy is confirmed
-    Ok(settled)
+    ensure!(order.ack(BasicAckOptions::default()).await?, "{name} was not acknowledged");
+    Ok(settled) // billed, or the copy is confirmed
 }
 // ANCHOR_END: retry
 
@@ -119,7 +123,7 @@ fn bill(order: &str, attempt: u32) -> Result<()> {
 fn attempt(order: &Delivery) -> Result<u32> {
     let headers = order.properties.headers().as_ref().context("no headers")?;
     match headers.inner().get("attempt") {
-        Some(AMQPValue::LongUInt(attempt)) => Ok(*attempt),
+        Some(AMQPValue::LongUInt(attempt)) if *attempt > 0 => Ok(*attempt),
         other => bail!("the header `attempt` is {other:?}"),
     }
 }
@@ -132,9 +136,20 @@ async fn publish(channel: &Channel, queue: &str, data: &[u8], attempt: u32) -> R
     let confirm = async {
         channel.basic_publish("".into(), queue.into(), options, data, properties).await?.await
     };
-    let confirmed = timeout(Duration::from_secs(10), confirm).await.context("no confirm")??;
+    let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
     ensure!(confirmed == Confirmation::Ack(None), "no queue took an order");
     Ok(())
+}
+
+async fn consumer(channel: &Channel, queue: &str) -> Result<Consumer> {
+    channel.basic_qos(10, BasicQosOptions::default()).await?;
+    let (tag, options) = ("".into(), BasicConsumeOptions::default());
+    Ok(channel.basic_consume(queue.into(), tag, options, FieldTable::default()).await?)
+}
+
+async fn next(orders: &mut Consumer) -> Result<Delivery> {
+    let order = timeout(LIMIT, orders.next()).await.context("no order within 10 s")?;
+    Ok(order.context("the consumer was cancelled")??)
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {

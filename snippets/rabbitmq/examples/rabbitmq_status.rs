@@ -1,7 +1,7 @@
-//! Asks the management API who the broker is, and for a queue's depth and consumers.
+//! Asks the management API for a queue's depth and consumers, and the queue itself by a passive declare.
 //!
-//! Guarantee: none; the numbers are a few seconds old. Counts that decide something are asked for by
-//! a passive declare on the connection, which is exact.
+//! Guarantee: none. The numbers of the API are seconds old. A passive declare counts what is ready and
+//! nothing else, no consumer of a stream, and 0 when the leader does not answer: never delete on it.
 //!
 //! Run: `cargo run --example rabbitmq_status`
 
@@ -9,19 +9,23 @@ use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
         BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
         QueueDeclareOptions,
     },
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
     uri::AMQPUri,
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
 use ureq::Agent;
 
-const QUEUE: &str = "rabbitmq-status.orders";
+const QUEUES: [(&str, &str); 2] =
+    [("rabbitmq-status.orders", "quorum"), ("rabbitmq-status.history", "stream")];
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -45,68 +49,89 @@ async fn main() -> Result<()> {
 
     clean_up(&channel).await?; // left by a run that was cut off
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    channel
-        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
-        .await?;
-    for _ in 0..5 {
-        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        let confirm = async {
-            channel
-                .basic_publish("".into(), QUEUE.into(), options, b"an order", properties)
-                .await?
-                .await
-        };
-        ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused");
+    let reading = connection.create_channel().await?;
+    reading.basic_qos(2, BasicQosOptions::default()).await?;
+    let mut consumers = Vec::new();
+    for (queue, kind) in QUEUES {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
+        for _ in 0..5 {
+            publish(&channel, queue).await?;
+        }
+        let mut first = FieldTable::default();
+        first.insert("x-stream-offset".into(), AMQPValue::LongString("first".into())); // streams only
+        let arguments = if kind == "stream" { first } else { FieldTable::default() };
+        let (tag, options) = ("".into(), BasicConsumeOptions::default());
+        consumers.push(reading.basic_consume(queue.into(), tag, options, arguments).await?);
     }
-    channel.basic_qos(2, BasicQosOptions::default()).await?;
-    let (tag, options) = ("worker-1".into(), BasicConsumeOptions::default());
-    let consumer = channel.basic_consume(QUEUE.into(), tag, options, FieldTable::default()).await?;
 
     // ANCHOR: status
-    let overview = manage("GET", "overview", None)?;
+    let overview = manage("overview".to_owned()).await?;
     println!("product: {} {}", text(&overview["product_name"]), text(&overview["product_version"]));
     println!("node: {}", text(&overview["node"]));
-    let deadline = Instant::now() + LIMIT * 3; // it counts every 5 s
-    loop {
-        let queue = manage("GET", &format!("queues/%2F/{QUEUE}"), None)?;
-        let number = |name: &str| queue[name].as_u64().unwrap_or_default();
-        if (number("messages_ready"), number("messages_unacknowledged")) == (3, 2) {
-            println!("{QUEUE}: {}, {}", text(&queue["type"]), text(&queue["state"]));
-            println!("  in the queue: {}", number("messages_ready"));
-            println!("  with a consumer, unacknowledged: {}", number("messages_unacknowledged"));
-            println!("  consumers: {}", number("consumers"));
-            break;
-        }
-        ensure!(Instant::now() < deadline, "the management API did not count within 30 s");
-        sleep(Duration::from_millis(200)).await;
+    let critical = "health/checks/node-is-quorum-critical";
+    println!("{critical}: {}", text(&manage(critical.to_owned()).await?["status"]));
+    for (name, _) in QUEUES {
+        let queue = counted(name).await?;
+        println!("{name}: {}, {}", text(&queue["type"]), text(&queue["state"]));
+        println!("  ready: {}", queue["messages_ready"]);
+        println!("  with a consumer, unacknowledged: {}", queue["messages_unacknowledged"]);
+        println!("  consumers: {}", queue["consumers"]);
+        let passive = QueueDeclareOptions::default().passive();
+        let queue = channel.queue_declare(name.into(), passive, FieldTable::default()).await?;
+        let (messages, consumers) = (queue.message_count(), queue.consumer_count());
+        println!("  a passive declare: {messages} messages, {consumers} consumers");
     }
     // ANCHOR_END: status
-    drop(consumer);
+    reading.close(200, "done".into()).await?;
     clean_up(&channel).await?;
     let closed = connection.close(200, "done".into()).await;
     closed.unwrap_or_else(|error| eprintln!("{error}")); // a channel may be closing already
     Ok(())
 }
 
+/// Waits until the management API has counted all of a queue: it does so every 5 s.
+async fn counted(queue: &str) -> Result<Value> {
+    let deadline = Instant::now() + LIMIT * 3;
+    loop {
+        let state = manage(format!("queues/%2F/{queue}")).await?;
+        let number = |name: &str| state[name].as_u64().unwrap_or_default();
+        let held = if state["type"] == "stream" { 0 } else { 2 }; // reading a stream takes nothing out
+        if number("messages_unacknowledged") == held && number("messages_ready") + held == 5 {
+            return Ok(state);
+        }
+        ensure!(Instant::now() < deadline, "the management API did not count within 30 s: {state}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-/// Asks the management API, which runs on a port of its own.
-fn manage(method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+/// Asks the management API, which runs on a port of its own. The call blocks a thread of its own.
+async fn manage(path: String) -> Result<Value> {
     let usual = "http://guest:guest@localhost:15672".to_owned();
     let url = format!("{}/api/{path}", env::var("RABBITMQ_MANAGEMENT_URL").unwrap_or(usual));
     let agent: Agent = Agent::config_builder().timeout_global(Some(LIMIT)).build().into();
-    let mut answer = match body {
-        Some(body) => agent.put(&url).send_json(body)?,
-        None if method == "DELETE" => agent.delete(&url).call()?,
-        None => agent.get(&url).call()?,
+    spawn_blocking(move || Ok(agent.get(&url).call()?.body_mut().read_json()?)).await?
+}
+
+async fn publish(channel: &Channel, queue: &str) -> Result<()> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let lasting = BasicProperties::default().with_delivery_mode(2);
+    let confirm = async {
+        channel.basic_publish("".into(), queue.into(), options, b"an order", lasting).await?.await
     };
-    let text = answer.body_mut().read_to_string()?;
-    Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    let answer = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned an order");
+    Ok(())
 }
 
 async fn clean_up(channel: &Channel) -> Result<()> {
-    channel.queue_delete(QUEUE.into(), Default::default()).await?;
+    for (queue, _) in QUEUES {
+        channel.queue_delete(queue.into(), Default::default()).await?;
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions,
         BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
@@ -25,6 +25,8 @@ use tokio::time::timeout;
 
 const STREAM: &str = "rabbitmq-stream.orders";
 const LIMIT: Duration = Duration::from_secs(10);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -94,7 +96,7 @@ async fn read(connection: &Connection, offset: AMQPValue, count: usize) -> Resul
             anyhow::bail!("a message without an offset");
         };
         orders.push(format!("{at}: {}", String::from_utf8_lossy(&order.data)));
-        order.ack(BasicAckOptions::default()).await?; // makes room, and removes nothing
+        ensure!(order.ack(BasicAckOptions::default()).await?, "not acknowledged"); // makes room, and removes nothing
     }
     channel.basic_cancel("reader".into(), BasicCancelOptions::default()).await?;
     channel.close(200, "done".into()).await?;
@@ -102,13 +104,13 @@ async fn read(connection: &Connection, offset: AMQPValue, count: usize) -> Resul
 }
 
 async fn publish(channel: &Channel, order: &str) -> Result<()> {
-    let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
+    let (options, data) = (MANDATORY, order.as_bytes());
     let properties = BasicProperties::default();
     let confirm = async {
         channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?.await
     };
     let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
-    ensure!(confirmed.is_ack(), "RabbitMQ refused {order:?}");
+    ensure!(confirmed == Confirmation::Ack(None), "RabbitMQ refused or returned {order:?}");
     Ok(())
 }
 

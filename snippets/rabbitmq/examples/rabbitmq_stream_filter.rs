@@ -11,7 +11,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -31,6 +31,8 @@ const ORDERS: [(&str, &str); 6] = [
     ("eu", "order 6"),
 ];
 const LIMIT: Duration = Duration::from_secs(10);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -72,7 +74,7 @@ async fn main() -> Result<()> {
     while wanted.len() < 3 {
         let order = timeout(LIMIT, reader.next()).await.context("no order within 10 s")?;
         let order = order.context("the consumer was cancelled")??;
-        order.ack(BasicAckOptions::default()).await?;
+        ensure!(order.ack(BasicAckOptions::default()).await?, "not acknowledged");
         let headers = order.properties.headers().as_ref().context("no headers")?;
         let region = headers.inner().get("x-stream-filter-value");
         if region == Some(&AMQPValue::LongString("eu".into())) {
@@ -90,11 +92,14 @@ async fn publish(channel: &Channel, region: &str, order: &str) -> Result<()> {
     let mut headers = FieldTable::default();
     headers.insert("x-stream-filter-value".into(), AMQPValue::LongString(region.into()));
     let properties = BasicProperties::default().with_headers(headers);
-    let (options, data) = (BasicPublishOptions::default(), order.as_bytes());
+    let (options, data) = (MANDATORY, order.as_bytes());
     let confirm = async {
         channel.basic_publish("".into(), STREAM.into(), options, data, properties).await?.await
     };
-    ensure!(timeout(LIMIT, confirm).await.context("no confirm")??.is_ack(), "refused {order:?}");
+    ensure!(
+        timeout(LIMIT, confirm).await.context("no confirm")?? == Confirmation::Ack(None),
+        "refused or returned {order:?}"
+    );
     Ok(())
 }
 

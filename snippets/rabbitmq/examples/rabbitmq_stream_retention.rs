@@ -10,7 +10,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, bail, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout};
 const STREAM: &str = "rabbitmq-stream-retention.readings";
 const LIMIT: Duration = Duration::from_secs(30);
 const READINGS: usize = 200;
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -89,19 +91,19 @@ async fn first_offset(connection: &Connection) -> Result<i64> {
     let Some(AMQPValue::LongLongInt(at)) = headers.inner().get("x-stream-offset") else {
         bail!("a message without an offset");
     };
-    reading.ack(BasicAckOptions::default()).await?;
+    ensure!(reading.ack(BasicAckOptions::default()).await?, "not acknowledged");
     channel.close(200, "done".into()).await?;
     Ok(*at)
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
-    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    let (options, properties) = (MANDATORY, BasicProperties::default());
     let data = [b'x'; 20_000];
     let confirm = async {
         channel.basic_publish("".into(), STREAM.into(), options, &data, properties).await?.await
     };
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
-    ensure!(answer.is_ack(), "RabbitMQ refused a reading");
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned a reading");
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use std::{env, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
 use lapin::{
-    Channel, Connection, ConnectionProperties,
+    Channel, Connection, ConnectionProperties, ErrorKind,
     options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
     uri::AMQPUri,
 };
@@ -50,10 +51,10 @@ async fn main() -> Result<()> {
     let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
     let other = timeout(LIMIT, connecting).await.context("no connection within 30 s")??;
     let theirs = other.create_channel().await?;
-    let owned = QueueDeclareOptions { exclusive: true, ..Default::default() };
+    let owned = QueueDeclareOptions::exclusive();
     theirs.queue_declare(exclusive.into(), owned, FieldTable::default()).await?;
 
-    let with_consumer = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::durable() };
+    let with_consumer = QueueDeclareOptions::durable().auto_delete();
     for queue in [auto_delete, unused] {
         channel.queue_declare(queue.into(), with_consumer, FieldTable::default()).await?;
     }
@@ -74,10 +75,7 @@ async fn main() -> Result<()> {
     println!("never had a consumer: {unused} {kept}");
     for (property, options) in [
         ("exclusive", QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::durable() }),
-        (
-            "auto-delete",
-            QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::durable() },
-        ),
+        ("auto-delete", QueueDeclareOptions::durable().auto_delete()),
     ] {
         let asking = connection.create_channel().await?;
         let mut quorum = FieldTable::default();
@@ -105,14 +103,21 @@ async fn gone(connection: &Connection, queue: &str) -> Result<&'static str> {
 
 async fn exists(connection: &Connection, queue: &str) -> Result<bool> {
     let asking = connection.create_channel().await?; // an answer of NOT_FOUND closes it
-    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    let passive = QueueDeclareOptions::default().passive();
     match asking.queue_declare(queue.into(), passive, FieldTable::default()).await {
         Ok(_) => {
             asking.close(200, "done".into()).await?;
             Ok(true)
         }
-        Err(error) if error.to_string().contains("NOT_FOUND") => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => match error.kind() {
+            // By the code that lapin decoded, not by the words of the broker, which change.
+            ErrorKind::ProtocolError(told)
+                if matches!(told.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) =>
+            {
+                Ok(false)
+            }
+            _ => Err(error.into()),
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
@@ -26,6 +26,8 @@ const OUTSTANDING: usize = 1000;
 const PREFETCH: u16 = 300;
 const GROUP: usize = 100;
 const LIMIT: Duration = Duration::from_secs(30);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -78,7 +80,7 @@ async fn publish(channel: &Channel, messages: usize) -> Result<()> {
         if waiting.len() == OUTSTANDING {
             confirmed(waiting.pop_front()).await?; // the oldest: the others are mostly there too
         }
-        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let (options, properties) = (MANDATORY, BasicProperties::default());
         let line = [b'x'; 100];
         let published = channel.basic_publish("".into(), QUEUE.into(), options, &line, properties);
         waiting.push_back(timeout(LIMIT, published).await.context("not written within 30 s")??);
@@ -98,7 +100,7 @@ async fn consume(channel: Channel, messages: usize) -> Result<()> {
         let line = timeout(LIMIT, lines.next()).await.context("no message within 30 s")?;
         let line = line.context("the consumer was cancelled")??;
         if number % GROUP == 0 || number == messages {
-            line.ack(BasicAckOptions { multiple: true }).await?; // for all before it as well
+            ensure!(line.ack(BasicAckOptions { multiple: true }).await?, "not acknowledged"); // for all before it as well
         }
     }
     drop(lines);
@@ -109,7 +111,7 @@ async fn consume(channel: Channel, messages: usize) -> Result<()> {
 async fn confirmed(confirm: Option<PublisherConfirm>) -> Result<()> {
     let confirm = confirm.context("nothing is outstanding")?;
     let answer = timeout(LIMIT, confirm).await.context("no confirm within 30 s")??;
-    ensure!(answer.is_ack(), "RabbitMQ refused a message");
+    ensure!(answer == Confirmation::Ack(None), "RabbitMQ refused or returned a message");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::{env, time::Duration};
 use anyhow::{Context, Error, Result, ensure};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
@@ -24,6 +24,8 @@ use tokio::time::timeout;
 const QUEUE: &str = "rabbitmq-work-queue.images";
 const IMAGES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(10);
+/// A message that no queue takes comes back, with the confirm.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -69,7 +71,7 @@ async fn main() -> Result<()> {
     for _ in 0..IMAGES {
         let image = next(&mut nothing).await?;
         again += usize::from(image.redelivered);
-        image.ack(BasicAckOptions::default()).await?;
+        ensure!(image.ack(BasicAckOptions::default()).await?, "not acknowledged");
     }
     println!("  worker 2 was sent {IMAGES}, {again} marked as redelivered");
     late.close(200, "done".into()).await?;
@@ -82,11 +84,11 @@ async fn main() -> Result<()> {
     let stuck = next(&mut slow).await?; // works on its first image all the time
     let mut done = 0;
     while done < IMAGES - 1 {
-        next(&mut fast).await?.ack(BasicAckOptions::default()).await?;
+        ensure!(next(&mut fast).await?.ack(BasicAckOptions::default()).await?, "not acknowledged");
         done += 1;
     }
     println!("  the fast worker did {done} while the slow one had 1");
-    stuck.ack(BasicAckOptions::default()).await?;
+    ensure!(stuck.ack(BasicAckOptions::default()).await?, "not acknowledged");
     // ANCHOR_END: fair
 
     println!("acks in batches: one answer for all before it");
@@ -98,7 +100,7 @@ async fn main() -> Result<()> {
     for number in 1..=IMAGES {
         let image = next(&mut images).await?;
         if number % 3 == 0 {
-            image.ack(BasicAckOptions { multiple: true }).await?;
+            ensure!(image.ack(BasicAckOptions { multiple: true }).await?, "not acknowledged");
         }
     }
     batch.close(200, "done".into()).await?; // what was not acknowledged would come back
@@ -123,21 +125,24 @@ async fn next(worker: &mut Consumer) -> Result<Delivery> {
 
 /// How many messages lie in the queue and are with no worker.
 async fn ready(channel: &Channel) -> Result<u32> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let passive = QueueDeclareOptions::durable().passive();
     let queue = channel.queue_declare(QUEUE.into(), passive, FieldTable::default()).await?;
     Ok(queue.message_count())
 }
 
 async fn publish(channel: &Channel) -> Result<()> {
     for number in 1..=IMAGES {
-        let (options, data) = (BasicPublishOptions::default(), format!("image {number}"));
+        let (options, data) = (MANDATORY, format!("image {number}"));
         let lasting = BasicProperties::default().with_delivery_mode(2);
         let data = data.as_bytes();
         let confirm = async {
             channel.basic_publish("".into(), QUEUE.into(), options, data, lasting).await?.await
         };
         let confirmed = timeout(LIMIT, confirm).await.context("no confirm within 10 s")??;
-        ensure!(confirmed.is_ack(), "RabbitMQ refused image {number}");
+        ensure!(
+            confirmed == Confirmation::Ack(None),
+            "RabbitMQ refused or returned image {number}"
+        );
     }
     Ok(())
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
-use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
+use aws_sdk_sqs::{Client as Sqs, error::SdkError, types::QueueAttributeName as Attribute};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-dead-letter-order-placed";
 const BILLING: &str = "sns-dead-letter-billing";
@@ -35,11 +35,18 @@ async fn main() -> Result<()> {
     subscribe.attributes("RedrivePolicy", redrive).send().await?;
 
     sqs.delete_queue().queue_url(&billing).send().await?; // by mistake
-    sns.publish().topic_arn(&topic).message("order 17").send().await?;
+    // On AWS what is sent within 60 s of the deletion may still be taken, and be lost.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let letter = loop {
+        sns.publish().topic_arn(&topic).message("order 17").send().await?;
+        if let Some(letter) = take(&sqs, &dead).await? {
+            break letter;
+        }
+        ensure!(Instant::now() < deadline, "no dead letter within 120 s");
+        eprintln!("no dead letter yet: publishing again");
+    };
     println!("published to a topic whose subscriber's queue is gone: accepted");
-    let letters = take(&sqs, &dead, 1).await?;
-    ensure!(letters.len() == 1, "{} dead letters", letters.len());
-    let envelope: serde_json::Value = serde_json::from_str(&letters[0])?;
+    let envelope: serde_json::Value = serde_json::from_str(&letter)?;
     println!("in {DEAD}: {}", envelope["Message"]);
     // ANCHOR_END: redrive
     clean_up(&sns, &sqs, &aws).await
@@ -50,61 +57,65 @@ async fn create_topic(sns: &Sns, name: &str) -> Result<String> {
     created.topic_arn.context("SNS gave no ARN")
 }
 
-/// Creates a queue and lets the topic send to it. Returns its address and its ARN.
+/// Creates a queue that lets the topic send from the start: SNS does not repeat what a queue refuses.
+/// AWS refuses a name for 60 s after its deletion: waits that out. Returns its address and its ARN.
 async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, String)> {
-    let queue =
-        sqs.create_queue().queue_name(name).send().await?.queue_url.context("no address")?;
-    let asked = sqs.get_queue_attributes().queue_url(&queue).attribute_names(Attribute::QueueArn);
-    let answer = asked.send().await?;
-    let arn =
-        answer.attributes().and_then(|all| all.get(&Attribute::QueueArn)).context("no ARN")?;
+    let arn = topic.replace(":sns:", ":sqs:").replace(TOPIC, name);
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
         "Action": "sqs:SendMessage", "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
-    let change = sqs.set_queue_attributes().queue_url(&queue);
-    change.attributes(Attribute::Policy, policy.to_string()).send().await?;
-    Ok((queue, arn.clone()))
-}
-
-/// Takes messages until `count` have come, within 60 s, and none more within 2 s.
-async fn take(sqs: &Sqs, queue: &str, count: usize) -> Result<Vec<String>> {
-    let (mut bodies, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]})
+    .to_string();
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
-        let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(2);
-        let received = poll.max_number_of_messages(10).send().await?.messages.unwrap_or_default();
-        if received.is_empty() && (bodies.len() >= count || Instant::now() > deadline) {
-            return Ok(bodies);
-        }
-        for message in received {
-            let receipt = message.receipt_handle.context("no receipt handle")?;
-            sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
-            bodies.push(message.body.unwrap_or_default());
+        let create = sqs.create_queue().queue_name(name).attributes(Attribute::Policy, &policy);
+        match create.send().await.map_err(SdkError::into_service_error) {
+            Ok(created) => return Ok((created.queue_url.context("no address")?, arn)),
+            Err(error) if error.is_queue_deleted_recently() && Instant::now() < deadline => {
+                eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
+                sleep(Duration::from_secs(5)).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot create {name}")),
         }
     }
 }
 
-/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Takes one message, by long polling, and deletes it.
+async fn take(sqs: &Sqs, queue: &str) -> Result<Option<String>> {
+    let poll = sqs.receive_message().queue_url(queue).wait_time_seconds(20);
+    let Some(message) = poll.send().await?.messages.unwrap_or_default().pop() else {
+        return Ok(None);
+    };
+    let receipt = message.receipt_handle.context("no receipt handle")?;
+    sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await?;
+    Ok(message.body)
+}
+
+/// Deletes the topic and the queues of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    // Creating a topic that exists returns its ARN.
+    let created = limited.create_topic().name(TOPIC).send().await;
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-dead-letter-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    sns.delete_topic().topic_arn(topic).send().await?; // and its subscriptions
+    for name in [BILLING, DEAD] {
+        let found = sqs.get_queue_url().queue_name(name).send().await;
+        match found.map_err(SdkError::into_service_error) {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.is_queue_does_not_exist() => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot find {name}")),
         }
-    }
-    let own = sqs.list_queues().queue_name_prefix("sns-dead-letter-").send().await?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
     }
     Ok(())
 }

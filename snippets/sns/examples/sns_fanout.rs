@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config, types::MessageAttributeValue};
-use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName};
+use aws_sdk_sqs::{Client as Sqs, error::SdkError, types::QueueAttributeName};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-fanout-order-placed";
@@ -42,8 +43,8 @@ async fn main() -> Result<()> {
     delete_queues(&sqs).await?; // left by a run that was cut off
     let mut queues = Vec::new();
     for name in QUEUES {
-        let queue = create_queue(&sqs, name).await?;
-        subscribe(&sns, &sqs, &topic, &queue).await?;
+        let queue = create_queue(&sqs, name, &topic).await?;
+        subscribe(&sns, &topic, name).await?;
         println!("subscribed: {name}");
         queues.push((name, queue));
     }
@@ -56,31 +57,39 @@ async fn main() -> Result<()> {
 }
 
 // ANCHOR: steps
-/// Lets the topic send to the queue, then subscribes the queue to the topic.
-async fn subscribe(sns: &Sns, sqs: &Sqs, topic: &str, queue: &str) -> Result<()> {
-    let arn = QueueAttributeName::QueueArn;
-    let asked = sqs.get_queue_attributes().queue_url(queue);
-    let answer = asked.attribute_names(arn.clone()).send().await?;
-    let queue_arn = answer.attributes().and_then(|all| all.get(&arn));
-    let queue_arn = queue_arn.context("SQS gave no queue ARN")?;
+/// Creates a queue that lets the topic send from the start: SNS does not repeat what a queue refuses.
+/// AWS refuses a name for 60 s after its deletion: waits that out.
+async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<String> {
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn(topic, name),
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let create = sqs.create_queue().queue_name(name);
+        let create = create.attributes(QueueAttributeName::Policy, policy.to_string());
+        match create.send().await.map_err(SdkError::into_service_error) {
+            Ok(created) => return created.queue_url.context("SQS gave no address"),
+            Err(error) if error.is_queue_deleted_recently() && Instant::now() < deadline => {
+                eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
+                sleep(Duration::from_secs(5)).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot create {name}")),
+        }
+    }
+}
 
-    let policy = format!(
-        r#"{{"Version": "2012-10-17", "Statement": [{{
-            "Effect": "Allow", "Principal": {{"Service": "sns.amazonaws.com"}},
-            "Action": "sqs:SendMessage", "Resource": "{queue_arn}",
-            "Condition": {{"ArnEquals": {{"aws:SourceArn": "{topic}"}}}}}}]}}"#
-    );
-    let change = sqs.set_queue_attributes().queue_url(queue);
-    let allow = change.attributes(QueueAttributeName::Policy, policy);
-    allow.send().await?;
-
-    let subscription = sns.subscribe().topic_arn(topic).protocol("sqs");
-    subscription
-        .endpoint(queue_arn)
-        .attributes("RawMessageDelivery", "true") // the body as published, no JSON envelope
-        .send()
-        .await?;
+/// Subscribes the queue to the topic.
+async fn subscribe(sns: &Sns, topic: &str, name: &str) -> Result<()> {
+    let subscription = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(arn(topic, name));
+    // The body as published, without a JSON envelope.
+    subscription.attributes("RawMessageDelivery", "true").send().await?;
     Ok(())
+}
+
+/// The ARN of a queue in the topic's account and region.
+fn arn(topic: &str, queue: &str) -> String {
+    topic.replace(":sns:", ":sqs:").replace(TOPIC, queue)
 }
 
 /// Publishes once. The topic makes the copies.
@@ -110,22 +119,6 @@ async fn receive(sqs: &Sqs, queue: &str) -> Result<String> {
             return message.body.context("no body");
         }
         ensure!(Instant::now() < deadline, "nothing in {queue} within 60 s");
-    }
-}
-
-/// Creates the queue. AWS refuses a name for 60 s after its deletion: waits that out.
-async fn create_queue(sqs: &Sqs, name: &str) -> Result<String> {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    loop {
-        let error = match sqs.create_queue().queue_name(name).send().await {
-            Ok(created) => return created.queue_url.context("SQS gave no address"),
-            Err(error) => error.into_service_error(),
-        };
-        if !error.is_queue_deleted_recently() || Instant::now() > deadline {
-            return Err(error).with_context(|| format!("cannot create {name}"));
-        }
-        eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
-        sleep(Duration::from_secs(5)).await;
     }
 }
 

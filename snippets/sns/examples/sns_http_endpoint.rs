@@ -91,23 +91,21 @@ async fn next(posted: &mut mpsc::Receiver<Posted>) -> Result<Posted> {
         .context("closed")
 }
 
-/// Deletes topics that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Deletes the topic of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    // Creating a topic that exists returns its ARN.
+    let created = limited.create_topic().name(TOPIC).send().await;
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-http-endpoint-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
-        }
-    }
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    sns.delete_topic().topic_arn(topic).send().await?; // and its subscriptions
     Ok(())
 }

@@ -49,23 +49,23 @@ fn told<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
     }
 }
 
-/// Deletes topics that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Deletes the topics of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    // Creating a topic that exists returns its ARN.
+    let created = limited.create_topic().name(USUAL).send().await;
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-message-size-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
-        }
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    for name in [USUAL, LARGE] {
+        sns.delete_topic().topic_arn(topic.replace(USUAL, name)).send().await?; // or there is none
     }
     Ok(())
 }

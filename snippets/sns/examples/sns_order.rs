@@ -2,25 +2,27 @@
 //! order that never works, and a fourth joins late and wants the history.
 //!
 //! Guarantee: at least once for each service, in no order. Who joins late gets nothing old: SNS and
-//! SQS keep no history. On AWS wait a minute between two runs.
+//! SQS keep no history.
 //!
 //! Run: `cargo run --example sns_order`
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
 use aws_sdk_sqs::{
     Client as Sqs,
+    error::SdkError,
     types::{MessageSystemAttributeName as SystemAttribute, QueueAttributeName as Attribute},
 };
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-order-orders";
 const DEAD: &str = "sns-order-dead";
-const SERVICES: [&str; 3] = ["inventory", "billing", "shipping"];
+const SERVICES: [&str; 3] = ["sns-order-inventory", "sns-order-billing", "sns-order-shipping"];
+const LATE: &str = "sns-order-fraud";
 const ATTEMPTS: u32 = 3;
 
 #[tokio::main]
@@ -33,11 +35,11 @@ async fn main() -> Result<()> {
     clean_up(&sns, &sqs, &aws).await?; // left by a run that was cut off
     // ANCHOR: job
     let topic = sns.create_topic().name(TOPIC).send().await?.topic_arn.context("no ARN")?;
-    let created = sqs.create_queue().queue_name(DEAD).send().await?;
-    let dead = created.queue_url.context("SQS gave no address")?;
+    let dead = create(&sqs, DEAD, &HashMap::new()).await?;
     let mut queues = Vec::new();
-    for service in SERVICES {
-        queues.push((service, subscribe(&sns, &sqs, &topic, service).await?));
+    for name in SERVICES {
+        let queue = subscribe(&sns, &sqs, &topic, name).await?;
+        queues.push((name.trim_start_matches("sns-order-"), queue));
     }
     for order in ["order 17", "order 18", "order 19"] {
         sns.publish().topic_arn(&topic).message(order).send().await?;
@@ -47,7 +49,7 @@ async fn main() -> Result<()> {
         println!("{service}: {}", serve(&sqs, service, queue, 3).await?.join(", "));
     }
     println!("set aside: {}", serve(&sqs, "dead", &dead, 1).await?.join(", "));
-    let late = subscribe(&sns, &sqs, &topic, "fraud").await?;
+    let late = subscribe(&sns, &sqs, &topic, LATE).await?;
     sns.publish().topic_arn(&topic).message("order 20").send().await?;
     let history = serve(&sqs, "fraud", &late, 1).await?;
     println!("fraud check, joining before order 20: {}", history.join(", "));
@@ -100,44 +102,59 @@ fn handle(service: &str, order: &str, attempt: u32) -> Result<(), &'static str> 
 }
 
 /// A queue of the service's own, which lets the topic send and sets aside what fails too often.
-async fn subscribe(sns: &Sns, sqs: &Sqs, topic: &str, service: &str) -> Result<String> {
+async fn subscribe(sns: &Sns, sqs: &Sqs, topic: &str, name: &str) -> Result<String> {
     let arn = |name: &str| topic.replace(":sns:", ":sqs:").replace(TOPIC, name);
-    let name = format!("sns-order-{service}");
     let allow = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage", "Resource": arn(&name),
+        "Action": "sqs:SendMessage", "Resource": arn(name),
         "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
     let redrive = json!({"deadLetterTargetArn": arn(DEAD), "maxReceiveCount": ATTEMPTS});
-    let create = sqs.create_queue().queue_name(&name);
-    let create = create.attributes(Attribute::Policy, allow.to_string());
-    let create = create.attributes(Attribute::RedrivePolicy, redrive.to_string());
-    let queue = create.send().await?.queue_url.context("SQS gave no address")?;
-    let subscribe = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(arn(&name));
+    let policies = [(Attribute::Policy, allow), (Attribute::RedrivePolicy, redrive)];
+    let policies = policies.map(|(name, policy)| (name, policy.to_string()));
+    let queue = create(sqs, name, &HashMap::from(policies)).await?;
+    let subscribe = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(arn(name));
     subscribe.attributes("RawMessageDelivery", "true").send().await?;
     Ok(queue)
 }
 
-/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Creates a queue. AWS refuses a name for 60 s after its deletion: waits that out.
+async fn create(sqs: &Sqs, name: &str, set: &HashMap<Attribute, String>) -> Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let create = sqs.create_queue().queue_name(name).set_attributes(Some(set.clone()));
+        match create.send().await.map_err(SdkError::into_service_error) {
+            Err(e) if e.is_queue_deleted_recently() && Instant::now() < deadline => {
+                sleep(Duration::from_secs(5)).await;
+            }
+            created => return created?.queue_url.context("SQS gave no address"),
+        }
+    }
+}
+
+/// Deletes the topic and the queues of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    let created = limited.create_topic().name(TOPIC).send().await; // or the ARN of the one there
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-order-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    sns.delete_topic().topic_arn(topic).send().await?; // and its subscriptions
+    for name in SERVICES.into_iter().chain([LATE, DEAD]) {
+        let found = sqs.get_queue_url().queue_name(name).send().await;
+        match found.map_err(SdkError::into_service_error) {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.is_queue_does_not_exist() => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot find {name}")),
         }
-    }
-    let own = sqs.list_queues().queue_name_prefix("sns-order-").send().await?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
     }
     Ok(())
 }

@@ -28,8 +28,9 @@ async fn main() -> Result<()> {
     let again = sns.create_topic().name(TOPIC).send().await?;
     println!("created again: the same topic: {}", again.topic_arn() == Some(topic.as_str()));
 
-    let listed = sns.list_topics().send().await?; // 100 at a time
-    let own = listed.topics().iter().filter(|other| other.topic_arn() == Some(topic.as_str()));
+    let listed = sns.list_topics().into_paginator().items().send(); // 100 at a time
+    let listed: Vec<_> = listed.collect::<Result<_, _>>().await?;
+    let own = listed.iter().filter(|other| other.topic_arn() == Some(topic.as_str()));
     println!("listed: {} time", own.count());
 
     let event = json!({"userId": "user-17", "email": "ann@example.com"});
@@ -46,23 +47,21 @@ fn text(value: &str) -> Result<MessageAttributeValue> {
     Ok(attribute.string_value(value).build()?)
 }
 
-/// Deletes topics that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Deletes the topic of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    // Creating a topic that exists returns its ARN.
+    let created = limited.create_topic().name(TOPIC).send().await;
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-publish-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
-        }
-    }
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    sns.delete_topic().topic_arn(topic).send().await?; // and its subscriptions
     Ok(())
 }

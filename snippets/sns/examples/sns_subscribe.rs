@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{Client as Sns, config};
-use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName as Attribute};
+use aws_sdk_sqs::{Client as Sqs, error::SdkError, types::QueueAttributeName as Attribute};
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "sns-subscribe-user-events";
 const QUEUE: &str = "sns-subscribe-mailer";
@@ -58,44 +59,54 @@ async fn create_topic(sns: &Sns, name: &str) -> Result<String> {
     created.topic_arn.context("SNS gave no ARN")
 }
 
-/// Creates a queue and lets the topic send to it. Returns its address and its ARN.
+/// Creates a queue that lets the topic send from the start: SNS does not repeat what a queue refuses.
+/// AWS refuses a name for 60 s after its deletion: waits that out. Returns its address and its ARN.
 async fn create_queue(sqs: &Sqs, name: &str, topic: &str) -> Result<(String, String)> {
-    let queue =
-        sqs.create_queue().queue_name(name).send().await?.queue_url.context("no address")?;
-    let asked = sqs.get_queue_attributes().queue_url(&queue).attribute_names(Attribute::QueueArn);
-    let answer = asked.send().await?;
-    let arn =
-        answer.attributes().and_then(|all| all.get(&Attribute::QueueArn)).context("no ARN")?;
+    let arn = topic.replace(":sns:", ":sqs:").replace(TOPIC, name);
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
         "Action": "sqs:SendMessage", "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
-    let change = sqs.set_queue_attributes().queue_url(&queue);
-    change.attributes(Attribute::Policy, policy.to_string()).send().await?;
-    Ok((queue, arn.clone()))
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]})
+    .to_string();
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let create = sqs.create_queue().queue_name(name).attributes(Attribute::Policy, &policy);
+        match create.send().await.map_err(SdkError::into_service_error) {
+            Ok(created) => return Ok((created.queue_url.context("no address")?, arn)),
+            Err(error) if error.is_queue_deleted_recently() && Instant::now() < deadline => {
+                eprintln!("{name} was deleted less than 60 s ago; trying again in 5 s");
+                sleep(Duration::from_secs(5)).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot create {name}")),
+        }
+    }
 }
 
-/// Deletes topics and queues that carry this program's name. Its first call, so it also finds out
-/// whether there is anything to talk to.
+/// Deletes the topic and the queue of this program, by their exact names. Its first call, so it also
+/// finds out whether there is anything to talk to.
 async fn clean_up(sns: &Sns, sqs: &Sqs, aws: &SdkConfig) -> Result<()> {
     let limit = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let limited = Sns::from_conf(config::Builder::from(aws).timeout_config(limit).build());
-    let listed = limited.list_topics().into_paginator().items().send();
-    let listed = listed.collect::<Result<Vec<_>, _>>().await.with_context(|| {
+    // Creating a topic that exists returns its ARN.
+    let created = limited.create_topic().name(TOPIC).send().await;
+    let created = created.with_context(|| {
         let endpoint = aws.endpoint_url().unwrap_or("AWS");
         format!(
             "cannot use SNS at {endpoint}; to start an emulator: docker compose up -d --wait, \
              or cargo run --bin sandbox -- up"
         )
     })?;
-    for topic in listed.iter().filter_map(|topic| topic.topic_arn()) {
-        if topic.rsplit(':').next().is_some_and(|name| name.starts_with("sns-subscribe-")) {
-            sns.delete_topic().topic_arn(topic).send().await?;
+    let topic = created.topic_arn.context("SNS gave no ARN")?;
+    sns.delete_topic().topic_arn(topic).send().await?; // and its subscriptions
+    for name in [QUEUE] {
+        let found = sqs.get_queue_url().queue_name(name).send().await;
+        match found.map_err(SdkError::into_service_error) {
+            Ok(found) => {
+                sqs.delete_queue().set_queue_url(found.queue_url).send().await?;
+            }
+            Err(error) if error.is_queue_does_not_exist() => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot find {name}")),
         }
-    }
-    let own = sqs.list_queues().queue_name_prefix("sns-subscribe-").send().await?;
-    for queue in own.queue_urls() {
-        sqs.delete_queue().queue_url(queue).send().await?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use guide::examples::Example;
-use sandbox::Broker;
+use guide::examples::{Example, Kind};
+use sandbox::{Broker, machine::scaled};
 use tests::{
     brokers::Brokers,
     compare::compare,
@@ -74,7 +74,13 @@ fn record_all(names: &[String]) -> Result<()> {
     let executables = program::build(&root, &examples)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let needed: BTreeSet<Broker> = examples.iter().flat_map(record::needs).collect();
-    let brokers = Brokers::start_these(&Vec::from_iter(needed))?;
+    let mut brokers = Brokers::start_these(&Vec::from_iter(needed))?;
+    if examples
+        .iter()
+        .any(|example| example.kind == Kind::Transcript)
+    {
+        brokers.share_tools()?;
+    }
     for example in examples {
         let executable = &executables[&example.name];
         runtime
@@ -91,7 +97,7 @@ async fn record_one(
     executable: &Executable,
     brokers: &Brokers,
 ) -> Result<()> {
-    let limit = Duration::from_secs(120);
+    let limit = scaled(Duration::from_secs(120));
     let first = program::run(executable, brokers.variables(), limit)
         .await?
         .succeeded()?;

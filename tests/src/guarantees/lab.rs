@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use sandbox::{Broker, Cluster, Ports, Sandbox};
+use sandbox::{Broker, Cluster, Ports, Sandbox, machine::scaled};
 use tokio::runtime::{Handle, Runtime};
 
 /// What an experiment runs on.
@@ -140,6 +140,7 @@ pub fn wait<T>(
     limit: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let limit = scaled(limit);
     runtime
         .block_on(async { tokio::time::timeout(limit, work).await })
         .with_context(|| format!("not within {} s: {what}", limit.as_secs()))?

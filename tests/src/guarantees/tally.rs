@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use guide::guarantees::Counts;
+use sandbox::machine::scaled;
 
 /// The answers to numbered messages, as they come.
 #[derive(Debug, Default)]
@@ -119,6 +120,7 @@ pub fn wait_for(
     limit: Duration,
     mut holds: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
+    let limit = scaled(limit);
     let deadline = Instant::now() + limit;
     loop {
         let looked = holds();

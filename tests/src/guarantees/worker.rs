@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rustix::process::{Signal, getpid, kill_process};
+use sandbox::machine::scaled;
 
 use super::{
     kafka::{LIMIT, Sender, Topic, config, number_of},
@@ -107,6 +108,7 @@ impl Worker {
     /// # Errors
     /// It still runs at the limit.
     pub fn ended_well(&mut self, limit: Duration) -> Result<bool> {
+        let limit = scaled(limit);
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.0.try_wait()? {

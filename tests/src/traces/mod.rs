@@ -5,8 +5,8 @@
 //! the inputs and writes the results anew, so a case is added by writing `[input, null]`.
 
 mod acks;
-mod amqp;
-mod aws;
+pub(crate) mod amqp;
+pub(crate) mod aws;
 mod exchange;
 mod filter;
 mod groups;

@@ -1,5 +1,6 @@
 //! The ledger of evidence: `book/evidence/PART.toml`, one table for each claim.
 
+pub mod judged;
 mod proofs;
 mod reading;
 
@@ -41,6 +42,10 @@ pub struct Claim {
     pub runs: Vec<Run>,
     /// The sources it was read in.
     pub sources: Vec<Source>,
+    /// How its runs would have come out if the statement were false.
+    pub counter: Option<String>,
+    /// When somebody held it against its proof, and what that was.
+    pub judged: Option<judged::Judged>,
 }
 
 /// What a claim rests on.

@@ -64,9 +64,11 @@ fn claim(file: &Path, line: usize, id: String, mut table: toml::Table) -> Result
     let claim = claim.ok_or_else(|| wrong("no `claim`, the sentence that is proven"))?;
     let runs = one_or_many(table.remove("run")).map_err(|e| wrong(e.message()))?;
     let sources = one_or_many(table.remove("source")).map_err(|e| wrong(e.message()))?;
+    let counter = one_or_many(table.remove("counter")).map_err(|e| wrong(e.message()))?;
+    let judged = one_or_many(table.remove("judged")).map_err(|e| wrong(e.message()))?;
     if let Some(key) = table.keys().next() {
         return Err(wrong(&format!(
-            "unknown key `{key}`; known: claim, run, source"
+            "unknown key `{key}`; known: claim, run, source, counter, judged"
         )));
     }
     Ok(Claim {
@@ -76,6 +78,8 @@ fn claim(file: &Path, line: usize, id: String, mut table: toml::Table) -> Result
         claim,
         runs,
         sources,
+        counter: counter.into_iter().next(),
+        judged: judged.into_iter().next(),
     })
 }
 

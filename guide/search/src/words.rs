@@ -1,4 +1,11 @@
-//! The words of a text, as a reader may type them.
+//! The words of a text, as a reader may type them, and their stems.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use rust_stemmers::{Algorithm, Stemmer};
 
 /// The words in lower case: runs of letters and digits. Names made of several (`basic_qos`,
 /// `enable.auto.commit`, `AllBrokersDown`) are there by their parts and as a whole without what
@@ -29,6 +36,38 @@ const SEPARATORS: [char; 3] = ['.', '_', '-'];
 
 /// Longer runs are no words: hashes, encoded data.
 const LONGEST: usize = 40;
+
+/// Words that questions are made of, and that are on every page. The browser leaves them out of a
+/// query, unless it has no others.
+pub const STOPS: &str = "a about all am an and any are as at be been but by can could did do does doing each every for from \
+    get gets getting had has have having he her here him his how i if in into is it its itself me must my of on one \
+    only or other our ours out over own please shall should so some still such than that the their theirs them \
+    then there these they this those through to too under until up upon use used using very was we were what whats \
+    when where which while who why will with would you your";
+
+/// Whether a word, in lower case, is one of [`STOPS`].
+pub fn is_stop(word: &str) -> bool {
+    static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let mut words: Vec<_> = STOPS.split_whitespace().collect();
+        words.sort_unstable();
+        words
+    });
+    WORDS.binary_search(&word).is_ok()
+}
+
+/// What a word has in common with its other forms: `order`, `orders`, `ordering`. The browser computes the
+/// same.
+pub fn stem(word: &str) -> String {
+    static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
+    static KNOWN: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stem) = known().get(word) {
+        return stem.clone();
+    }
+    let stem = STEMMER.stem(word).into_owned();
+    known().insert(word.to_owned(), stem.clone());
+    stem
+}
 
 /// `QueueDeletedRecently` as three parts, `HTTPError` as two.
 fn camel_parts(run: &str) -> Vec<&str> {
@@ -71,5 +110,13 @@ mod tests {
         );
         assert_eq!(words("HTTPError"), "httperror http error");
         assert_eq!(words("NOT_FOUND - no queue"), "notfound not found no queue");
+    }
+
+    #[test]
+    fn forms_of_a_word_have_one_stem() {
+        for form in ["orders", "ordered", "ordering"] {
+            assert_eq!(stem(form), stem("order"));
+        }
+        assert!(is_stop("how") && !is_stop("no"));
     }
 }
