@@ -37,7 +37,11 @@ type Phrase = (Vec<String>, Vec<String>);
 static PHRASES: LazyLock<HashMap<String, Vec<Phrase>>> = LazyLock::new(|| {
     let mut phrases: HashMap<String, Vec<Phrase>> = HashMap::new();
     for entry in entries() {
-        let readers: Vec<String> = entry.readers.iter().flat_map(|text| stems_of(text)).collect();
+        let readers: Vec<String> = entry
+            .readers
+            .iter()
+            .flat_map(|text| stems_of(text))
+            .collect();
         for phrase in &entry.guide {
             let mut rest = stems_of(phrase);
             if !rest.is_empty() {
