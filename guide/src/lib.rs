@@ -28,8 +28,10 @@ pub use text::{
     terminal::{one_line_each, warn},
 };
 
-/// How good the search is.
+/// The search, and how good it is.
 pub mod search {
+    pub use guide_search::{Content, Page, stem, words};
+
     pub use crate::check::search_quality as quality;
 }
 

@@ -1,13 +1,22 @@
 //! What a reader does with the guide: search, copy, and all of it by keyboard alone.
 
-use std::process::Command;
+use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use guide::search::{
+    self,
+    quality::{self, Score},
+};
 use serde_json::json;
-use tests::browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, axe::Axe, site};
+use tests::browser::{Browser, LIGHT_NARROW, LIGHT_WIDE, Tab, axe::Axe, root_of_site, site};
 
 /// What the first query may load, of four words: what a page may.
-const FIRST_QUERY: u64 = 25_000;
+const FIRST_QUERY: u64 = 40_000;
+
+/// What the search reaches on each half of its set of queries: the mean reciprocal rank of the right page,
+/// and the share of queries with it among the first three. `cargo run -- search-quality` tells which fail.
+const MEAN_RANK: f64 = 0.9;
+const IN_THREE: f64 = 0.95;
 
 const FOCUSED: &str = "
 const at = document.activeElement;
@@ -92,6 +101,127 @@ async fn the_search_finds_error_texts_and_identifiers_and_loads_little() -> Resu
         tab.wait_until("return !document.querySelector('#search').open")
             .await?;
     }
+    tab.close().await
+}
+
+/// The pages that the search finds for each query, as the reader's own script asks it.
+const ASK: &str = "
+import('/search/search.js').then(async ({ search }) => {
+  const page = ({ href }) => new URL(href).pathname.slice(1).replace('.html', '');
+  const found = [];
+  for (const query of QUERIES) found.push((await search(query, 8)).hits.map(page));
+  return found;
+}).then(done, (error) => done(String(error)));
+";
+
+#[tokio::test]
+async fn the_search_finds_the_page_that_answers() -> Result<()> {
+    let (_browser, tab) = open("index.html").await?;
+    let queries = quality::queries();
+    let texts: Vec<_> = queries.iter().map(|query| query.text).collect();
+    let found = ask(&tab, &texts).await?;
+    ensure!(found.len() == queries.len(), "{} answers", found.len());
+    for is_held_back in [false, true] {
+        let both = queries.iter().zip(&found);
+        let half = both.filter(|(query, _)| query.is_held_back() == is_held_back);
+        let score = Score::of(half.map(|(query, pages)| query.rank(pages)));
+        println!("held back {is_held_back}: {score}");
+        let in_three = score.in_three as f64 / score.queries as f64;
+        ensure!(
+            score.reciprocal >= MEAN_RANK && in_three >= IN_THREE,
+            "held back {is_held_back}: {score}; see cargo run -- search-quality"
+        );
+    }
+    // Two systems are compared, and evidence stands behind the pages of the guide.
+    let found = ask(&tab, &["kafka vs rabbitmq", "session.timeout.ms"]).await?;
+    ensure!(found[0][0].starts_with("compare/"), "{:?}", found[0]);
+    let late = found[1]
+        .iter()
+        .position(|page| page.starts_with("evidence"));
+    ensure!(late == Some(found[1].len() - 2), "{:?}", found[1]);
+    tab.close().await
+}
+
+async fn ask(tab: &Tab, queries: &[&str]) -> Result<Vec<Vec<String>>> {
+    let script = ASK.replace("QUERIES", &json!(queries).to_string());
+    let found = tab.run_async(&script).await?;
+    serde_json::from_value(found.clone()).with_context(|| format!("no pages: {found}"))
+}
+
+#[tokio::test]
+async fn the_search_says_which_words_it_has_not_and_leads_on() -> Result<()> {
+    let (_browser, tab) = open("index.html").await?;
+    let cases = [
+        // A slip of the keys.
+        (
+            "visiblity timeout",
+            "searched for “visibility”",
+            "sqs/visibility.html",
+        ),
+        // A word that the guide has not, beside some that it has.
+        (
+            "xylophone prefetch",
+            "Not in the guide: “xylophone”",
+            "rabbitmq/work-queues.html",
+        ),
+        // Nothing: pages that lead on.
+        ("xylophone", "Nothing found", "compare/how-to-choose.html"),
+    ];
+    for (text, said, page) in cases {
+        tab.press("Control+k").await?;
+        tab.type_text(text).await?;
+        let is_shown = format!(
+            "return document.querySelector('#search .said').textContent.includes({}) && \
+             document.querySelector('#search li a')?.href.includes({})",
+            json!(said),
+            json!(page)
+        );
+        let shown = tab.wait_until(&is_shown).await;
+        let now = tab
+            .run("return document.querySelector('#search').innerText")
+            .await?;
+        shown.with_context(|| format!("`{text}` shows {now}"))?;
+        tab.press("Escape").await?;
+        tab.wait_until("return !document.querySelector('#search').open")
+            .await?;
+    }
+    // The sentence of a hit has the word marked.
+    tab.press("Control+k").await?;
+    tab.type_text("prefetch").await?;
+    tab.wait_until(
+        "return /prefetch/i.test(document.querySelector('#search li .sentence mark')?.textContent)",
+    )
+    .await?;
+    ensure!(tab.log().await?.complaints.is_empty());
+    tab.close().await
+}
+
+/// The index has stems of the crate rust-stemmers; the browser's must be the same.
+#[tokio::test]
+async fn the_browser_has_the_stems_of_the_index() -> Result<()> {
+    let (_browser, tab) = open("index.html").await?;
+    let mut words = BTreeSet::new();
+    for folder in fs::read_dir(root_of_site()?)?.filter_map(Result::ok) {
+        for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            if file.path().extension().is_some_and(|ending| ending == "md") {
+                let page = fs::read_to_string(file.path())?;
+                words.extend(search::words(&page).filter(|word| word.is_ascii()));
+            }
+        }
+    }
+    ensure!(words.len() > 4_000, "only {} words", words.len());
+    let stems = tab
+        .run_async(&format!(
+            "import('/search/search.js').then(({{ stem }}) => done({}.map(stem)), done)",
+            json!(words)
+        ))
+        .await?;
+    let stems: Vec<String> = serde_json::from_value(stems)?;
+    let both = words.iter().zip(&stems);
+    let wrong: Vec<_> = both
+        .filter(|(word, stem)| search::stem(word) != **stem)
+        .collect();
+    ensure!(wrong.is_empty() && words.len() == stems.len(), "{wrong:?}");
     tab.close().await
 }
 

@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context, Result};
 use counts::{Averages, Counts, Whole};
 use serde_json::json;
+pub use words::{of as words, stem};
 
 /// The code that reads the index.
 const SCRIPT: &str = concat!(include_str!("stem.js"), include_str!("search.js"));

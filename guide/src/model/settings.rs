@@ -285,6 +285,10 @@ fn visit(table: &DeTable<'_>, path: &str, each: &mut dyn FnMut(&str, &str, usize
 
 /// Files that the settings name and that are not there.
 fn missing_files(root: &Path, text: &str, config: &Config) -> Vec<Problem> {
+    // The theme may lie in the folder of the chapters, and then that is what is missing.
+    if !root.join(&config.book.src).exists() {
+        return Vec::new();
+    }
     let html = config.html_config().unwrap_or_default();
     let files = html.theme.iter();
     let files = files.chain(&html.additional_css).chain(&html.additional_js);

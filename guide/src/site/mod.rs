@@ -7,7 +7,7 @@ mod links;
 mod modules;
 pub mod navigation;
 mod page;
-mod search;
+pub mod search;
 mod styles;
 pub mod twins;
 

@@ -343,9 +343,13 @@ fn the_site_holds_only_what_its_pages_use() {
             "kafka/produce.md",
             "llms.txt",
             "robots.txt",
-            "search/s-HASH.json",
+            "search/h0-HASH.txt",
             "search/search.js",
-            "search/w-HASH.txt",
+            "search/t2.0-HASH.txt",
+            "search/t3.0-HASH.txt",
+            "search/t4.0-HASH.txt",
+            "search/v-HASH.txt",
+            "search/w0-HASH.txt",
         ]
     );
     let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
@@ -533,9 +537,7 @@ fn every_page_has_a_markdown_twin() {
 fn llms_txt_lists_the_twins_with_their_descriptions() {
     let (book, _) = built();
     let list = book.read("target/site/llms.txt");
-    assert!(
-        list.starts_with("# Messaging Systems Compared\n\n> Kafka, RabbitMQ, SQS and SNS in Rust:")
-    );
+    assert!(list.starts_with("# Messaging Systems Compared\n\n> "));
     let pages = list.split_once("at the page's end.\n").unwrap().1;
     assert_eq!(
         pages,
