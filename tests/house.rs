@@ -32,7 +32,7 @@ fn every_program_has_an_output_whose_record_fits() -> Result<()> {
     let mut breaches = Vec::new();
     for example in all_examples()? {
         match example.recording(&root) {
-            Err(missing) => breaches.push(missing),
+            Err(missing) => breaches.push(missing.to_string()),
             Ok(recording) => {
                 let (output, varies) = (&recording.output, &recording.record.varies);
                 if let Err(error) = compare(output, output, varies) {

@@ -1,28 +1,36 @@
-//! From `book/` to a site: preprocess, render, complete, check.
+//! The road from `book/` to a site: read, expand, render, finish, check.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+    collections::{BTreeSet, HashMap},
+    env, fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    thread,
+    process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
-use jiff::{ZonedDateTime, civil::Date};
-use mdbook_driver::{MDBook, book::BookItem, builtin_renderers::MarkdownRenderer, config::Config};
+use anyhow::{Context, Result, ensure};
+use jiff::civil::Date;
+use mdbook_driver::{
+    MDBook,
+    book::{self, BookItem},
+    config::Config,
+};
 use mdbook_html::HtmlHandlebars;
+use mdbook_renderer::{RenderContext, Renderer};
 
+pub use crate::model::options::{Options, today};
 use crate::{
-    complaints, editions,
-    errors::{Problem, Problems, cut, line_of},
-    finish,
-    preprocess::{Guide, PageFacts},
-    settings,
-    site::Site,
-    summary, twins,
+    expand::{Expanded, Expander, Format},
+    model::{book::Book, settings, summary},
+    site::{Outline, Site, complaints, twins},
+    text::{
+        grammar::Grammar,
+        memo::Memo,
+        problem::{Problem, Problems},
+    },
 };
 
 /// A site that was built.
@@ -49,6 +57,23 @@ impl fmt::Display for Built {
     }
 }
 
+/// What a server keeps from one build for the next.
+#[derive(Default)]
+pub(crate) struct Cache {
+    grammar: Grammar,
+    outlines: Memo<Arc<Outline>>,
+    searched: Memo<Arc<guide_search::Content>>,
+}
+
+impl Cache {
+    /// Forgets what the last build did not use.
+    fn forget_unused(&self) {
+        self.grammar.forget_unused();
+        self.outlines.forget_unused();
+        self.searched.forget_unused();
+    }
+}
+
 /// Builds the site of the project in `root` into `target/site`. When the book has problems, the
 /// last good site stays.
 ///
@@ -56,30 +81,6 @@ impl fmt::Display for Built {
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build(root: &Path) -> Result<Built> {
     build_with(root, &Options::default())
-}
-
-/// What a build makes beyond the pages.
-#[derive(Debug)]
-pub struct Options {
-    /// Whether it makes the editions: social cards, EPUB and PDF.
-    pub editions: bool,
-    /// The address of the published site, instead of that in `book.toml`.
-    pub site: Option<String>,
-    /// The path of the same host from which the pages are told to reload.
-    pub live: Option<String>,
-    /// The day that counts as today: the site says which sources were read too long before.
-    pub today: Date,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            editions: false,
-            site: None,
-            live: None,
-            today: today(),
-        }
-    }
 }
 
 /// Builds the site as it would be on a day.
@@ -107,7 +108,8 @@ pub fn build_with(root: &Path, options: &Options) -> Result<Built> {
         target.join("site"),
         target.join("site.old"),
     );
-    let mut built = render(root, &fresh, options).inspect_err(|_| remove(&fresh))?;
+    let built = render(root, &fresh, options, &Cache::default());
+    let mut built = built.inspect_err(|_| remove(&fresh))?;
     remove(&old);
     if site.exists() {
         fs::rename(&site, &old).context("cannot move the old target/site away")?;
@@ -136,103 +138,169 @@ fn lock(target: &Path) -> Result<File> {
 /// # Errors
 /// [`Problems`] of the book, or what went wrong with a file.
 pub fn build_into(root: &Path, folder: &Path) -> Result<Built> {
-    render(root, &std::path::absolute(folder)?, &Options::default())
+    let folder = std::path::absolute(folder)?;
+    render(root, &folder, &Options::default(), &Cache::default())
 }
 
 /// Every page of the project in `root` as plain Markdown, its programs, commands and outputs as
 /// fenced blocks, by its file relative to `book/`: what skeptic compiles.
 ///
 /// # Errors
-/// [`Problems`] when `book.toml`, the summary or an include is wrong.
+/// [`Problems`] when `book.toml` or the summary is wrong.
 pub fn expanded_markdown(root: &Path) -> Result<Vec<(PathBuf, String)>> {
-    markdown_on(root, today())
-}
-
-fn markdown_on(root: &Path, today: Date) -> Result<Vec<(PathBuf, String)>> {
     let config = settings::load(root)?;
-    let mut book = load(root, config)?;
-    book.with_preprocessor(Guide::new(today));
-    let (expanded, complaints) =
-        complaints::during(|| book.preprocess_book(&MarkdownRenderer::new()));
-    let (expanded, _) = expanded?;
-    Problems::check(complained(&book, complaints))?;
-    let chapters = expanded.iter().filter_map(|item| match item {
-        BookItem::Chapter(chapter) => Some((chapter.source_path.clone()?, chapter.content.clone())),
-        _ => None,
-    });
-    Ok(chapters.collect())
+    let stock = load(root, config)?;
+    let book = survey_of(&stock, today(), Grammar::default())?;
+    // Here a page that lacks its proofs is still a page: only the site insists on them.
+    let markdown = Expander::new(&book, &stock.config).pages(Format::Markdown);
+    let pages = book.pages.into_iter().zip(markdown);
+    Ok(pages
+        .map(|(page, expanded)| (page.source, expanded.text))
+        .collect())
 }
 
 /// Builds the site into `folder`.
-pub(crate) fn render(root: &Path, folder: &Path, options: &Options) -> Result<Built> {
+pub(crate) fn render(
+    root: &Path,
+    folder: &Path,
+    options: &Options,
+    cache: &Cache,
+) -> Result<Built> {
     let start = Instant::now();
-    // The Markdown takes a quarter as long as the pages: a second core makes it meanwhile.
-    let (pages, markdown) = thread::scope(|scope| {
-        let markdown = scope.spawn(|| markdown_on(root, options.today));
-        (render_pages(root, folder, options), markdown.join())
-    });
-    let (book, facts) = pages?;
-    let markdown = markdown.map_err(|_| anyhow!("a thread that expanded the pages panicked"))?;
-    twins::write(&book, &markdown?, folder, &facts)?;
+    let mut config = settings::load(root)?;
+    for_html_only(&mut config, folder, options)?;
+    let stock = load(root, config)?;
+    let config = &stock.config;
+    let book = survey_of(&stock, options.today, cache.grammar.clone())?;
+    let expander = Expander::new(&book, config);
+    let (html, markdown) = rayon::join(
+        || expander.pages(Format::Html),
+        || expander.pages(Format::Markdown),
+    );
+    let mut problems = proofs(&book);
+    problems.extend(settings::wrong_redirects(root, config, &book.pages));
+    problems.extend(html.iter().flat_map(|page| page.problems.clone()));
+    Problems::check(problems)?;
+    render_pages(&stock, &book, &html, folder)?;
+    let versions: Vec<String> = html.into_iter().map(|page| page.versions).collect();
+    let site = Site {
+        book: &book,
+        config,
+        folder,
+        versions: &versions,
+        outlines: &cache.outlines,
+        searched: &cache.searched,
+    };
+    site.finish(options)?;
+    twins::write(&book, config, &markdown, folder)?;
     if options.editions {
-        editions::make(&book, folder, &facts)?;
+        editions(root, folder)?;
     }
+    cache.forget_unused();
     Ok(Built {
-        pages: facts.len(),
+        pages: book.pages.len(),
         folder: folder.to_owned(),
         took: start.elapsed(),
-        programs: facts
-            .values()
-            .flat_map(|page| page.programs.clone())
+        programs: book
+            .pages
+            .into_iter()
+            .flat_map(|page| page.programs)
             .collect(),
     })
 }
 
-/// Renders, completes and checks the pages; returns the book as it was read, and what is known about
-/// each page.
-fn render_pages(
-    root: &Path,
-    folder: &Path,
-    options: &Options,
-) -> Result<(MDBook, BTreeMap<String, PageFacts>)> {
-    let mut config = settings::load(root)?;
-    for_html_only(&mut config, folder, options)?;
-    let mut book = load(root, config)?;
-    let guide = Guide::new(options.today);
-    let facts = guide.facts();
-    book.with_preprocessor(guide);
-    let renderer = HtmlHandlebars::new();
-    let (rendered, complaints) = complaints::during(|| book.execute_build_process(&renderer));
+/// Has a program of its own make the social cards, the EPUB and the PDF: what it is made of takes longer to
+/// compile than all that the pages need.
+fn editions(root: &Path, folder: &Path) -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "--quiet", "--bin", "editions", "--manifest-path"])
+        .arg(workspace)
+        .args(["--", "--root"])
+        .arg(root)
+        .arg("--site")
+        .arg(folder)
+        .status()
+        .context("cannot start cargo, which runs the program that makes the editions")?;
+    ensure!(status.success(), "the editions could not be made");
+    Ok(())
+}
+
+/// What is wrong with the ledger as a whole.
+pub(crate) fn proofs(book: &Book) -> Vec<Problem> {
+    let mut problems = book
+        .ledger
+        .problems(&book.root, &book.programs, &book.grammar);
+    problems.extend(book.unused_claims());
+    problems
+}
+
+/// Has mdBook render the pages, and writes the data beside them.
+fn render_pages(stock: &MDBook, book: &Book, pages: &[Expanded], folder: &Path) -> Result<()> {
+    let chapters = with_texts(stock.book.clone(), book, pages);
+    let mut context = RenderContext::new(&stock.root, chapters, stock.config.clone(), folder);
+    for page in &book.pages {
+        if let Some(title) = page.text.title.clone() {
+            let path = PathBuf::from(page.address.as_str());
+            context.chapter_titles.insert(path, title);
+        }
+    }
+    let (rendered, complaints) = complaints::during(|| HtmlHandlebars::new().render(&context));
     rendered?;
-    Problems::check(complained(&book, complaints))?;
-    let facts = facts.take();
-    for (address, data) in facts.values().flat_map(|page| &page.data) {
+    Problems::check(complaints::located(book, complaints))?;
+    for (address, data) in pages.iter().flat_map(|page| &page.data) {
         let file = folder.join(address);
         fs::write(&file, data).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    finish::finish(&book, folder, &facts, options)?;
-    Ok((book, facts))
+    Ok(())
 }
 
-/// The day of this machine.
-pub fn today() -> Date {
-    ZonedDateTime::now().date()
+/// The chapters of a book with the texts that its pages were expanded to. The template compares the address
+/// of each entry of the navigation with the page's.
+pub(crate) fn with_texts(mut chapters: book::Book, book: &Book, pages: &[Expanded]) -> book::Book {
+    let pages = book.pages.iter().zip(pages);
+    let pages: HashMap<&Path, _> = pages.map(|pair| (pair.0.source.as_path(), pair)).collect();
+    chapters.for_each_mut(|item| {
+        if let BookItem::Chapter(chapter) = item
+            && let Some(source) = &chapter.source_path
+            && let Some((page, expanded)) = pages.get(source.as_path())
+        {
+            chapter.content.clone_from(&expanded.text);
+            chapter.path = Some(PathBuf::from(page.address.as_str()));
+        }
+    });
+    chapters
 }
 
-/// The site as the files describe it, without its pages being rendered.
+/// The book as the files describe it, without its pages being rendered, and its settings.
 ///
 /// # Errors
 /// [`Problems`] when `book.toml`, the summary or the ledger is wrong.
-pub(crate) fn survey(root: &Path, today: Date) -> Result<Site> {
-    let book = load(root, settings::load(root)?)?;
-    Site::survey(&book.root, &book.config, &book.book, today)
+pub fn survey(root: &Path) -> Result<(Book, Config)> {
+    survey_on(root, today())
 }
 
+/// The same on a day.
+pub(crate) fn survey_on(root: &Path, today: Date) -> Result<(Book, Config)> {
+    let stock = load(root, settings::load(root)?)?;
+    let book = survey_of(&stock, today, Grammar::default())?;
+    Ok((book, stock.config))
+}
+
+fn survey_of(stock: &MDBook, today: Date, grammar: Grammar) -> Result<Book> {
+    Book::survey(&stock.root, &stock.config, &stock.book, today, grammar)
+}
+
+/// Reads the chapters, each once.
 fn load(root: &Path, config: Config) -> Result<MDBook> {
     let source = config.book.src.clone();
     Problems::check(summary::problems(root, &source))?;
-    MDBook::load_with_config(root, config)
-        .map_err(|e| Problems::from(summary::unreadable(&source, &e)).into())
+    MDBook::load_with_config(root, config).map_err(|e| {
+        let pages = Problems::check(summary::unreadable_pages(root, &source));
+        let summary = || Problems::from(summary::unreadable(&source, &e));
+        pages.err().unwrap_or_else(summary).into()
+    })
 }
 
 fn for_html_only(config: &mut Config, folder: &Path, options: &Options) -> Result<()> {
@@ -257,28 +325,6 @@ fn for_html_only(config: &mut Config, folder: &Path, options: &Options) -> Resul
     )?;
     config.build.build_dir = folder.to_owned();
     Ok(())
-}
-
-/// What mdBook logged, as problems of the page that it names.
-fn complained(book: &MDBook, complaints: Vec<String>) -> Vec<Problem> {
-    let source = &book.config.book.src;
-    let problem = |complaint: String| {
-        let mut chapters = book.iter().filter_map(|item| match item {
-            BookItem::Chapter(chapter) => chapter.source_path.as_ref(),
-            _ => None,
-        });
-        let named = chapters.find(|path| {
-            let path = path.with_extension("");
-            complaint.contains(&format!("`{}.", path.display()))
-        });
-        let file = source.join(named.map_or(Path::new("SUMMARY.md"), PathBuf::as_path));
-        let text = fs::read_to_string(book.root.join(&file)).unwrap_or_default();
-        // What it is about stands in the first backticks: a tag, a footnote.
-        let subject = complaint.split('`').nth(1).unwrap_or_default();
-        let line = line_of(&text, subject.trim_end_matches('>'));
-        Problem::new(file, line, format!("mdBook says: {}", cut(&complaint)))
-    };
-    complaints.into_iter().map(problem).collect()
 }
 
 /// Removes a folder of ours that may not exist.

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,12 +12,13 @@ use jiff::civil::Date;
 use mdbook_preprocessor::Preprocessor;
 
 use crate::{
-    build::{self, Options},
-    errors::Problems,
-    ledger::{FRESH_DAYS, judged},
-    preprocess::Guide,
-    search::quality,
-    serve, stale,
+    build,
+    check::{search_quality as quality, stale},
+    model::ledger::{FRESH_DAYS, judged},
+    model::options::{Options, today},
+    serve,
+    stock::Guide,
+    text::terminal::{one_line_each, say, warn},
 };
 
 /// Builds the guide and serves it on this machine, with a reload in the browser after each save.
@@ -102,18 +103,9 @@ pub fn run() -> ExitCode {
     match execute(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be reading.
-            let _ = writeln!(io::stderr(), "{}", one_line_each(&error));
+            warn(&one_line_each(&error));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// An error as it is shown: each problem of the book on its line, anything else on one line.
-pub(crate) fn one_line_each(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<Problems>() {
-        Some(problems) => problems.to_string(),
-        None => format!("{error:#}").replace('\n', " "),
     }
 }
 
@@ -127,27 +119,28 @@ fn execute(cli: &Cli) -> Result<()> {
             let options = Options {
                 editions: *all,
                 site: site.clone(),
-                today: as_of.unwrap_or_else(build::today),
+                today: as_of.unwrap_or_else(today),
                 live: None,
             };
             say(&build::build_with(&root(cli)?, &options)?.to_string());
             Ok(())
         }
         Some(Command::Stale { days, as_of }) => {
-            let site = build::survey(&root(cli)?, as_of.unwrap_or_else(build::today))?;
-            stale::lines(&site, *days).iter().for_each(|line| say(line));
+            let (book, _) = build::survey_on(&root(cli)?, as_of.unwrap_or_else(today))?;
+            stale::lines(&book, *days).iter().for_each(|line| say(line));
             Ok(())
         }
         Some(Command::Unjudged) => {
-            let site = build::survey(&root(cli)?, build::today())?;
-            let lines = judged::lines(&site.ledger, &site.runs);
+            let (book, _) = build::survey(&root(cli)?)?;
+            let lines = judged::lines(&book.ledger, &book.programs);
             lines.iter().for_each(|line| say(line));
             Ok(())
         }
         Some(Command::Judge { ids }) => {
-            let (root, today) = (root(cli)?, build::today());
-            let site = build::survey(&root, today)?;
-            judged::mark(&root, &site.ledger, &site.runs, ids, &today.to_string())
+            let root = root(cli)?;
+            let (book, _) = build::survey(&root)?;
+            let on = today().to_string();
+            judged::mark(&root, &book.ledger, &book.programs, ids, &on)
         }
         Some(Command::SearchQuality {
             peers,
@@ -168,14 +161,9 @@ fn execute(cli: &Cli) -> Result<()> {
     }
 }
 
-/// Prints a line. Whoever reads it may have gone (`guide | head -1`): that is no reason to end.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
 fn preprocess() -> Result<()> {
     let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
-    let book = Guide::new(build::today()).run(&context, book)?;
+    let book = Guide::new(today()).run(&context, book)?;
     serde_json::to_writer(io::stdout(), &book).context("cannot return the book to mdBook")
 }
 

@@ -1,42 +1,49 @@
 //! Turns `book/` into the site: expands what the chapters only name (programs, what they printed,
 //! evidence, drawings), renders the pages with mdBook, completes and checks them.
 //!
-//! The binary `guide` serves and builds; `snippets/build.rs` uses [`expanded_markdown`].
+//! The binary `guide` serves and builds; `snippets/build.rs` uses [`expanded_markdown`]. What lies in which
+//! room, and what no room may do, is in `ARCHITECTURE.md`.
 
 pub mod build;
-mod cargo_add;
+mod check;
 pub mod cli;
-mod complaints;
-mod editions;
-pub mod errors;
-pub mod examples;
-mod files;
-mod finish;
-pub mod guarantees;
-mod highlight;
-mod host_files;
-pub mod ledger;
-mod links;
-mod markup;
-mod matrix;
-mod memo;
-mod modules;
-mod navigation;
-mod page;
-mod port;
-mod preprocess;
-mod runs;
-pub mod search;
+mod expand;
+mod model;
 pub mod serve;
-mod settings;
 mod site;
-mod stale;
-mod styles;
-mod summary;
-mod twins;
-pub mod unmarked;
-mod watch;
+mod stock;
+mod text;
 
 pub use build::expanded_markdown;
-pub use cargo_add::{Dependencies, Dependency};
-pub use highlight::rust_code_only;
+pub use check::unmarked;
+pub use model::{
+    address::{Address, EPUB, PDF},
+    book::Book,
+    cargo_add::{Dependencies, Dependency},
+    ledger,
+};
+pub use text::{
+    grammar::rust_code_only,
+    markup, problem as errors,
+    terminal::{one_line_each, warn},
+};
+
+/// The search, and how good it is.
+pub mod search {
+    pub use guide_search::{Content, Page, stem, words};
+
+    pub use crate::check::search_quality as quality;
+}
+
+/// What readers run, and what each printed.
+pub mod examples {
+    pub use crate::model::{
+        program::{Example, Kind, System},
+        record::{Record, Recording, Varies},
+    };
+}
+
+/// Fault experiments and their records.
+pub mod guarantees {
+    pub use crate::model::experiment::{Case, Counts, Guarantee, RECORDS, SOURCES, file};
+}

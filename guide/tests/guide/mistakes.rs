@@ -627,7 +627,7 @@ fn an_editors_link_to_nothing() {
 #[test]
 fn an_id_that_stands_twice() {
     let book = Book::new();
-    book.append("book/index.md", "\n## Introduction\n");
+    book.append("book/index.md", "\n<p id=\"introduction\">Again.</p>\n");
     assert_eq!(
         said(&book),
         ["book/index.md:6: the id `introduction` stands twice on the page; rename one heading"]
@@ -1015,4 +1015,124 @@ fn a_fact_without_a_mark() {
             "book/evidence/exempt.toml:6: no unmarked fact says “waits 6 s” any more; remove the entry"
         ]
     );
+}
+
+#[test]
+fn a_page_whose_address_is_taken() {
+    let book = Book::new();
+    book.write("book/404.md", "# Gone\n<!-- description: It. -->\n");
+    book.write(
+        "book/kafka/README.md",
+        "# Kafka\n<!-- description: It. -->\n",
+    );
+    book.write(
+        "book/kafka/index.md",
+        "# Kafka\n<!-- description: It. -->\n",
+    );
+    book.append(
+        "book/SUMMARY.md",
+        "- [Gone](404.md)\n- [One](kafka/README.md)\n- [Two](kafka/index.md)\n",
+    );
+    let said = said(&book);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("`404.md` cannot be a page: the site has a page of its own"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("are both kafka/index.html; rename one"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_include_of_what_is_not_there() {
+    let book = Book::new();
+    book.write(
+        "book/x.rs",
+        "//ANCHOR:tight\nfn a() {}\n//ANCHOR_END:tight\n// ANCHOR: step_two\nfn b() {}\n",
+    );
+    book.write("book/round.txt", "{{#include round.txt}}\n");
+    book.write("book/deep.txt", "{{#include gone.txt}}\n");
+    for (include, told) in [
+        (
+            "x.rs:step2",
+            "no anchor `step2` in the included file `x.rs`",
+        ),
+        (
+            "x.rs:step_t",
+            "no anchor `step_t` in the included file `x.rs`",
+        ),
+        ("x.rs:step_two", "no end of the anchor `step_two`"),
+        (
+            "x.rs:90:99",
+            "no lines `90:99` (it has 5) in the included file `x.rs`",
+        ),
+        ("x.rs:5:2", "no lines `5:2`"),
+        ("round.txt", "the included file `round.txt` includes itself"),
+        ("deep.txt", "the included file `gone.txt` does not exist"),
+    ] {
+        let text = format!("```rust\n{{{{ #include {include}}}}}\n```\n\nGo to");
+        let book_text = book.read("book/index.md");
+        book.replace("book/index.md", "Go to", &text);
+        let said = said(&book);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with(&format!("book/index.md:5: {told}")),
+            "{said:?}"
+        );
+        book.write("book/index.md", &book_text);
+    }
+    book.append("book/index.md", "\n```rust\n{{#include x.rs:tight}}\n```\n");
+    assert!(build(&book).status.success());
+}
+
+#[test]
+fn what_mdbook_only_logs_stands_at_its_line() {
+    let book = Book::new();
+    book.append("book/index.md", "\nText.[^a]\n\n[^a]: One.\n\n[^a]: Two.\n");
+    let said = said(&book);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("book/index.md:10: mdBook says: footnote `a`"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn settings_that_the_guide_does_not_obey() {
+    for (key, told) in [
+        (
+            "site-url = \"guide\"",
+            "site-url `guide` is no https:// address and no path",
+        ),
+        (
+            "mathjax-support = true",
+            "`output.html.mathjax-support = true`: pages run no code",
+        ),
+        (
+            "default-theme = \"navy\"",
+            "the theme follows the reader's system",
+        ),
+        (
+            "redirect = { \"/kafka/produce.html\" = \"x.html\" }",
+            "there is a page at this address",
+        ),
+        (
+            "redirect = { \"/old.html#a\" = \"index.html\" }",
+            "no fragment can be redirected",
+        ),
+        ("theme = \"nothing\"", "`nothing` does not exist"),
+    ] {
+        let book = Book::new();
+        match key.starts_with("theme") {
+            true => book.replace("book.toml", "theme = \"book/theme\"", key),
+            false => book.replace("book.toml", "input-404", &format!("{key}\ninput-404")),
+        }
+        let said = said(&book);
+        assert!(
+            said[0].starts_with("book.toml:1") && said[0].contains(told),
+            "{said:?}"
+        );
+    }
 }

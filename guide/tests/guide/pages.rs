@@ -343,9 +343,13 @@ fn the_site_holds_only_what_its_pages_use() {
             "kafka/produce.md",
             "llms.txt",
             "robots.txt",
-            "search/s-HASH.json",
+            "search/h0-HASH.txt",
             "search/search.js",
-            "search/w-HASH.txt",
+            "search/t2.0-HASH.txt",
+            "search/t3.0-HASH.txt",
+            "search/t4.0-HASH.txt",
+            "search/v-HASH.txt",
+            "search/w0-HASH.txt",
         ]
     );
     let current = "<a href=\"../kafka/produce.html\" aria-current=\"page\">Produce</a>";
@@ -533,9 +537,7 @@ fn every_page_has_a_markdown_twin() {
 fn llms_txt_lists_the_twins_with_their_descriptions() {
     let (book, _) = built();
     let list = book.read("target/site/llms.txt");
-    assert!(
-        list.starts_with("# Messaging Systems Compared\n\n> Kafka, RabbitMQ, SQS and SNS in Rust:")
-    );
+    assert!(list.starts_with("# Messaging Systems Compared\n\n> "));
     let pages = list.split_once("at the page's end.\n").unwrap().1;
     assert_eq!(
         pages,
@@ -739,4 +741,61 @@ fn a_table_says_how_it_is_shown_on_a_phone() {
     assert!(page.contains("<td>a</td><td data-s=\"It is\">b</td><td data-s=\"There\">c</td>"));
     assert!(page.contains("<table class=\"counts\">"));
     assert!(page.contains("<td>c</td><td>d</td>"));
+}
+
+#[test]
+fn a_readme_is_the_page_of_its_folder() {
+    let book = Book::new();
+    book.write(
+        "book/sub/README.md",
+        "# Sub {#own .cls}\n<!-- description: It is *so*. -->\n\n![x](x.svg)\n",
+    );
+    book.write(
+        "book/sub/x.svg",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+    );
+    book.append("book/SUMMARY.md", "- [Sub](sub/README.md)\n");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/sub/index.html");
+    assert!(
+        page.contains("<a href=\"../sub/index.html\" aria-current=\"page\">Sub</a>"),
+        "{page}"
+    );
+    assert!(page.contains("href=\"index.md\"") && book.exists("target/site/sub/index.md"));
+    let title = "<h1 id=\"own\" class=\"cls\"><a class=\"header\" href=\"#own\">Sub</a></h1>";
+    assert!(page.contains(title), "{page}");
+    assert_eq!(page.matches("<img").count(), 1, "{page}");
+    assert!(!page.contains("checkbox"));
+}
+
+#[test]
+fn the_page_for_what_is_missing_lies_where_the_site_does() {
+    let book = Book::new();
+    book.replace("book.toml", "input-404", "site-url = \"/x/\"\ninput-404");
+    build(book.root()).unwrap();
+    let page = book.read("target/site/404.html");
+    assert!(page.contains("href=\"/x/index.html\""), "{page}");
+}
+
+#[test]
+fn a_callout_stays_in_its_container() {
+    let book = Book::new();
+    let callout = "```admonish trap\n\tText.\n\t```\n";
+    let quote = "> ```admonish version\n> In it.\n> ```\n";
+    book.append(
+        "book/index.md",
+        &format!("\n-\tItem\n\n\t{callout}\n{quote}"),
+    );
+    build(book.root()).unwrap();
+    let page = book.read("target/site/index.html").replace('\n', "");
+    let item = between(&page, "<li><p>Item</p>", "</li>");
+    assert!(
+        item.contains("admonish-trap") && item.contains("<p>Text.</p>"),
+        "{item}"
+    );
+    let quote = between(&page, "<blockquote>", "</blockquote>");
+    assert!(
+        quote.contains("admonish-version") && quote.contains("<p>In it.</p>"),
+        "{quote}"
+    );
 }

@@ -6,7 +6,7 @@ use crate::support::Book;
 
 const RECORD: &str = "snippets/kafka/output/kafka_two.toml";
 
-fn varies(record: &str) -> Result<Vec<(usize, String)>, String> {
+fn varies(record: &str) -> Result<Vec<(usize, String)>, guide::errors::Complaint> {
     let book = Book::new();
     book.write(RECORD, record);
     let example = Example::find(book.root(), "kafka_two").unwrap();
@@ -55,7 +55,7 @@ fn programs_that_cannot_be_run_by_name() {
     ] {
         let book = Book::new();
         book.write(file, "fn main() {}");
-        assert_eq!(Example::all(book.root()).unwrap_err(), message);
+        assert_eq!(Example::all(book.root()).unwrap_err().to_string(), message);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_wrong_record_is_named() {
             "lines count from 1",
         ),
     ] {
-        let said = varies(record).unwrap_err();
+        let said = varies(record).unwrap_err().to_string();
         assert!(said.starts_with(&format!("{RECORD}: ")), "{said}");
         assert!(
             said.contains(message) && said.ends_with("; correct it"),
