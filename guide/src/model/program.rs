@@ -472,13 +472,14 @@ mod tests {
             example.program(),
             "fn main() {\n    one();\n\n      two();\n}\n"
         );
-        assert!(example.excerpt("c").unwrap_err().contains("ANCHOR: c"));
+        let missing = String::from(example.excerpt("c").unwrap_err());
+        assert!(missing.contains("ANCHOR: c"), "{missing}");
     }
 
     #[test]
     fn an_anchor_stands_once() {
         let source = "// ANCHOR: a\n// ANCHOR_END: a\n// ANCHOR: a\n// ANCHOR_END: a\n";
-        let message = example(source).excerpt("a").unwrap_err();
+        let message = String::from(example(source).excerpt("a").unwrap_err());
         assert!(
             message.starts_with("the anchor `a` stands more than once"),
             "{message}"

@@ -1,7 +1,6 @@
 //! Environments in which a program fails before SQS has been asked: each in a process of its own.
 //!
-//! Guarantee: none. Printed is what the SDK says, the whole chain of causes or the panic. A panic
-//! about certificates comes from a debug assertion: a release build goes on.
+//! Guarantee: none. Printed is what the SDK says, the whole chain of causes or the panic.
 //!
 //! Run: `cargo run --example sqs_error_environment`
 
@@ -64,7 +63,6 @@ async fn main() -> Result<()> {
     case("a proxy", "ask", &[proxied], &[]).await?;
     let exception = ("NO_PROXY", "localhost,127.0.0.1"); // as in the endpoint, and without its port
     case("a proxy, but not for this machine", "ask", &[proxied, exception], &[]).await?;
-    case("no certificates", "ask", &[("SSL_CERT_FILE", &empty)], &[]).await?;
     let no_keys = [
         ("AWS_CONFIG_FILE", empty.as_ref()),
         ("AWS_SHARED_CREDENTIALS_FILE", &empty),
