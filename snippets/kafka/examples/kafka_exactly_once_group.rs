@@ -51,7 +51,7 @@ async fn main() -> Result<()> {
 }
 
 fn count(config: &ClientConfig) -> Result<()> {
-    println!("{COUNT} payments, one every 10 ms; worker 1 stays, 2 to 5 join for 8 rounds");
+    println!("{COUNT} payments, one every 10 ms; worker 1 stays, 2 to 5 join and leave");
     let shop: BaseProducer = config.clone().set("enable.idempotence", "true").create()?;
     let (audit, mut receipts) = (reader(config, GROUPS[1], RECEIPTS)?, Vec::new());
     let (done, deadline) = (AtomicBool::new(false), Instant::now() + LIMIT);
@@ -62,7 +62,7 @@ fn count(config: &ClientConfig) -> Result<()> {
             send(&shop, PAYMENTS, payment)?;
             thread::sleep(Duration::from_millis(10));
             if payment % 200 == 100 {
-                let (number, mut rounds) = (2 + payment / 200, 0..8);
+                let (number, mut rounds) = (2 + payment / 200, 0..30);
                 workers.push(scope.spawn(move || work(config, number, || rounds.next().is_some())));
             }
         }
