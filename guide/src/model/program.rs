@@ -472,7 +472,13 @@ mod tests {
             example.program(),
             "fn main() {\n    one();\n\n      two();\n}\n"
         );
-        assert!(example.excerpt("c").unwrap_err().contains("ANCHOR: c"));
+        assert!(
+            example
+                .excerpt("c")
+                .unwrap_err()
+                .to_string()
+                .contains("ANCHOR: c")
+        );
     }
 
     #[test]
@@ -480,7 +486,9 @@ mod tests {
         let source = "// ANCHOR: a\n// ANCHOR_END: a\n// ANCHOR: a\n// ANCHOR_END: a\n";
         let message = example(source).excerpt("a").unwrap_err();
         assert!(
-            message.starts_with("the anchor `a` stands more than once"),
+            message
+                .to_string()
+                .starts_with("the anchor `a` stands more than once"),
             "{message}"
         );
     }

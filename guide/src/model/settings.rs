@@ -418,9 +418,7 @@ mod tests {
     #[test]
     fn every_key_of_mdbook_is_obeyed_or_refused() {
         // What is not set is written only when it has a value.
-        let html = HtmlConfig {
-            ..toml::from_str("[search]\n").unwrap()
-        };
+        let html: HtmlConfig = toml::from_str("[search]\n").unwrap();
         let mut of_mdbook = keys("output.html", &html);
         of_mdbook.extend(keys("book", &BookConfig::default()));
         of_mdbook.extend(keys("build", &BuildConfig::default()));
