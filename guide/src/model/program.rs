@@ -472,16 +472,23 @@ mod tests {
             example.program(),
             "fn main() {\n    one();\n\n      two();\n}\n"
         );
-        let missing = String::from(example.excerpt("c").unwrap_err());
-        assert!(missing.contains("ANCHOR: c"), "{missing}");
+        assert!(
+            example
+                .excerpt("c")
+                .unwrap_err()
+                .to_string()
+                .contains("ANCHOR: c")
+        );
     }
 
     #[test]
     fn an_anchor_stands_once() {
         let source = "// ANCHOR: a\n// ANCHOR_END: a\n// ANCHOR: a\n// ANCHOR_END: a\n";
-        let message = String::from(example(source).excerpt("a").unwrap_err());
+        let message = example(source).excerpt("a").unwrap_err();
         assert!(
-            message.starts_with("the anchor `a` stands more than once"),
+            message
+                .to_string()
+                .starts_with("the anchor `a` stands more than once"),
             "{message}"
         );
     }

@@ -599,7 +599,7 @@ mod tests {
             panic!("no listing");
         };
         assert_eq!(&text[listing.range.clone()], "```text\n  code");
-        assert_eq!(listing.source, "code\n");
+        assert_eq!(listing.source.trim_end(), "code");
     }
 
     #[test]
