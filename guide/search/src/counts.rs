@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_title_is_worth_more_than_many_mentions_and_a_short_page_more_than_a_long_one() {
-        let long = "leases ".to_owned() + &"other ".repeat(400);
+        let long = "leases ".to_owned() + &"queue ".repeat(400);
         let pages = [
             page("Leases", "nothing"),
             page("Other", &"leases ".repeat(50)),
