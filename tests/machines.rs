@@ -114,11 +114,11 @@ fn another_language() -> Result<()> {
 fn a_user_who_is_not_root() -> Result<()> {
     prove(&Kind {
         // Python may be in root's home, which the user may not see: everything in it gets a new place.
-        setup: "chown -R 65534:65534 \"$1\" && mkdir \"$1/of-root\" &&
-            mount --bind /root \"$1/of-root\" && mount -t tmpfs -o mode=755 none /root &&
+        setup: "home=~root && chown -R 65534:65534 \"$1\" && mkdir \"$1/of-root\" &&
+            mount --bind \"$home\" \"$1/of-root\" && mount -t tmpfs -o mode=755 none \"$home\" &&
             for folder in \"$1\"/of-root/.[!.]*/; do
-                mkdir -p \"/root/${folder##*/of-root/}\" &&
-                mount --bind \"$folder\" \"/root/${folder##*/of-root/}\" || exit 1; done",
+                mkdir -p \"$home/${folder##*/of-root/}\" &&
+                mount --bind \"$folder\" \"$home/${folder##*/of-root/}\" || exit 1; done",
         wrap: &[
             "setpriv",
             "--reuid=65534",
