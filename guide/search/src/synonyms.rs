@@ -93,7 +93,11 @@ mod tests {
             let guide: Vec<Vec<String>> = entry.guide.iter().map(|text| stems_of(text)).collect();
             // Words of a kind may stand on both sides: each then finds the others.
             let adds = |reader: &String| !guide.contains(&stems_of(reader));
-            assert!(entry.readers.iter().any(adds) || guide.len() > 1, "{:?}", entry.guide);
+            assert!(
+                entry.readers.iter().any(adds) || guide.len() > 1,
+                "{:?}",
+                entry.guide
+            );
         }
     }
 
