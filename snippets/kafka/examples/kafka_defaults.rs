@@ -17,6 +17,7 @@ use rdkafka::{
     client::DefaultClientContext,
     error::RDKafkaErrorCode as Code,
 };
+use tokio::time::{Instant, sleep};
 
 const TOPIC: &str = "kafka-defaults.orders";
 const OF_A_TOPIC: [&str; 13] = [
@@ -87,9 +88,17 @@ async fn print(
     of: ResourceSpecifier<'_>,
     names: &[&str],
 ) -> Result<()> {
-    let answer = admin.describe_configs([&of], &AdminOptions::new()).await?;
-    let entries = answer.into_iter().next().context("no answer")??.entries;
-    ensure!(!entries.is_empty(), "the broker described nothing: it is missing, or not permitted");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let entries = loop {
+        let answer = admin.describe_configs([&of], &AdminOptions::new()).await?;
+        let entries = answer.into_iter().next().context("no answer")??.entries;
+        if !entries.is_empty() {
+            break entries;
+        }
+        // A topic that was just made is described with nothing, as is one that is not permitted.
+        ensure!(Instant::now() < deadline, "the broker described nothing for 10 s");
+        sleep(Duration::from_millis(100)).await;
+    };
     let entries: HashMap<_, _> = entries.into_iter().map(|e| (e.name.clone(), e)).collect();
     for name in names {
         let entry = entries.get(*name).with_context(|| format!("{name} is not known"))?;

@@ -17,10 +17,8 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use tokio::{
-    signal,
-    time::{Instant, timeout},
-};
+use tokio::signal;
+use tokio::time::{Instant, sleep, timeout};
 
 const TOPIC: &str = "kafka-shutdown.orders";
 const GROUPS: [&str; 1] = ["kafka-shutdown.billing"];
@@ -33,7 +31,6 @@ async fn main() -> Result<()> {
     config.set("bootstrap.servers", &brokers);
 
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    // Blocks the thread; nothing else runs on it yet.
     admin.inner().fetch_metadata(None, Duration::from_secs(5)).with_context(|| {
         format!(
             "cannot use Kafka at {brokers}; to start one: docker compose up -d --wait, \
@@ -41,38 +38,33 @@ async fn main() -> Result<()> {
         )
     })?;
     let options = AdminOptions::new();
-    gone(admin.delete_topics(&[TOPIC], &options).await?)?; // left by a run that was cut off
+    without_group(&admin).await?; // left by a run that was cut off
+    gone(admin.delete_topics(&[TOPIC], &options).await?)?;
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &options).await? {
         created.map_err(|(_, code)| code)?;
     }
     let shown = show(&config).await;
-    let groups = gone(admin.delete_groups(&GROUPS, &options).await?);
-    shown.and(groups).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
+    shown.and(without_group(&admin).await).and(gone(admin.delete_topics(&[TOPIC], &options).await?))
 }
 
 async fn show(config: &ClientConfig) -> Result<()> {
-    let producer: FutureProducer = config
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "10000")
-        .create()?;
+    let mut lasting = config.clone();
+    lasting.set("enable.idempotence", "true").set("message.timeout.ms", "10000");
+    let producer: FutureProducer = lasting.create()?;
     for number in 1..=9 {
         let order = format!("order {number}");
         let record: FutureRecord<str, _> = FutureRecord::to(TOPIC).payload(&order);
-        let sent = producer.send(record, Timeout::Never).await;
-        sent.map_err(|(error, _)| error)?;
+        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
     }
     println!("9 orders in {TOPIC}");
 
     for commits in [true, false, true] {
         let started = Instant::now();
-        let consumed = timeout(Duration::from_secs(60), consume(config, commits)).await;
-        let orders = consumed.context("no three orders within 60 s")??;
-        let waited = match started.elapsed() < SESSION / 2 {
-            true => "at once",
-            false => "after the session timeout",
-        };
+        let orders = timeout(Duration::from_secs(60), consume(config, commits)).await;
+        let orders = orders.context("no three orders within 60 s")??;
+        let soon = started.elapsed() < SESSION / 2;
+        let waited = if soon { "at once" } else { "after the session timeout" };
         let last = if commits { "commits" } else { "does not commit" };
         println!("starts {waited}, bills {orders:?}, {last}, leaves");
     }
@@ -138,8 +130,8 @@ async fn stopped() -> Result<()> {
 
 /// Sends SIGTERM to this process.
 fn terminate() -> Result<()> {
-    let sent = Command::new("sh").args(["-c", "kill -TERM $PPID"]).status();
-    ensure!(sent.context("needs sh")?.success(), "the signal could not be sent");
+    let sent = Command::new("sh").args(["-c", "kill -TERM $PPID"]).status().context("needs sh")?;
+    ensure!(sent.success(), "the signal could not be sent");
     Ok(())
 }
 
@@ -147,6 +139,16 @@ fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, PollExceeded, Resolve};
     let code = error.rdkafka_error_code();
     matches!(code, Some(AllBrokersDown | BrokerTransportFailure | PollExceeded | Resolve))
+}
+
+/// Deletes the group when it is empty: a member of a run that was cut off stays for its session.
+async fn without_group(admin: &AdminClient<DefaultClientContext>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while let Err(error) = gone(admin.delete_groups(&GROUPS, &AdminOptions::new()).await?) {
+        ensure!(Instant::now() < deadline, "{error:#}");
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
 }
 
 /// Whether all of it is gone, or never was.

@@ -2,6 +2,8 @@
 //! page's own faces are what the system offers: a wide one (DejaVu) on most Linux desktops, a narrow
 //! one (Liberation, with the widths of Arial and Times) where offices are, Noto on Android.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use sandbox::tools;
 use serde_json::{Value, json};
@@ -112,10 +114,7 @@ pub(super) async fn verify(tab: &Tab) -> Result<()> {
     let nodes = nodes["nodeIds"].as_array().cloned().unwrap_or_default();
     ensure!(nodes.len() == faces.len(), "no line for each font");
     for (node, face) in nodes.iter().zip(faces) {
-        let node = json!({ "nodeId": node });
-        let used = tab.devtools("CSS.getPlatformFontsForNode", node).await?;
-        let used = used["fonts"].as_array().cloned().unwrap_or_default();
-        let used: Vec<_> = used.iter().map(|font| &font["familyName"]).collect();
+        let used = drawn_with(tab, node).await?;
         ensure!(
             used == [face],
             "the browser has no font {face}: it draws with {used:?}"
@@ -124,4 +123,20 @@ pub(super) async fn verify(tab: &Tab) -> Result<()> {
     tab.devtools("CSS.disable", json!({})).await?;
     tab.devtools("DOM.disable", json!({})).await?;
     Ok(())
+}
+
+/// The families that a line of text is drawn with. None is known before the page has been drawn, which a
+/// busy machine does later.
+async fn drawn_with(tab: &Tab, node: &Value) -> Result<Vec<String>> {
+    let deadline = Instant::now() + sandbox::machine::scaled(Duration::from_secs(10));
+    loop {
+        let asked = json!({ "nodeId": node });
+        let used = tab.devtools("CSS.getPlatformFontsForNode", asked).await?;
+        let used = used["fonts"].as_array().cloned().unwrap_or_default();
+        if !used.is_empty() || Instant::now() > deadline {
+            let names = used.iter().filter_map(|font| font["familyName"].as_str());
+            return Ok(names.map(str::to_owned).collect());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
