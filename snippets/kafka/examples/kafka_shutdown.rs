@@ -104,6 +104,7 @@ async fn consume(config: &ClientConfig, commits: bool) -> Result<Vec<String>> {
         }
         if billed.len() == 3 {
             terminate()?; // as a container is stopped; the program does it to itself
+            break stop.as_mut().await; // so that this output is the same in every run
         }
     };
     if commits && !billed.is_empty() {
