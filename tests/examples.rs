@@ -205,16 +205,19 @@ impl World {
         );
     }
 
+    /// Notes that a program has run, and how long it took at the most.
+    fn note(&self, example: &Example, took: Duration) {
+        let mut programs = self.have_run();
+        let longest = programs.entry(example.name.clone()).or_default();
+        *longest = took.max(*longest);
+    }
+
     /// Runs a program, holds what it printed against its recording, and looks for what it left.
     async fn prove(&self, example: &Example, executable: &Executable) -> Result<()> {
         let recording = example.recording(&self.root).map_err(anyhow::Error::msg)?;
         let started = Instant::now();
         let run = program::run(executable, self.brokers.variables(), scaled(LIMIT)).await;
-        let took = started.elapsed();
-        let mut programs = self.have_run();
-        let longest = programs.entry(example.name.clone()).or_default();
-        *longest = took.max(*longest);
-        drop(programs);
+        self.note(example, started.elapsed());
         let run = run?;
         compare(
             &recording.output,

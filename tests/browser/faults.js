@@ -36,5 +36,5 @@ add("p", "beyond-its-box", { width: "100px", whiteSpace: "nowrap", overflowWrap:
 const text = (old, longer) => {
   [...document.querySelectorAll("svg.drawing text")].find((e) => e.textContent === old).textContent = longer;
 };
-text("Kafka", "Kafka and much more beyond the edge");
-text("None of these", "None of these, but quite a lot of others");
+text("Kafka", "Kafka and much more, far beyond the edge of it all");
+text("yes", "yes, and quite a lot of others");

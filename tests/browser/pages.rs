@@ -362,11 +362,11 @@ const FAULTS: [(&str, &[&str]); 15] = [
     ),
     ("<p.beyond-its-box>", &["light, "]),
     (
-        "\"Kafka and much more beyond the edge\" stands",
+        "\"Kafka and much more, far beyond the edge of it all\" stands",
         &["light, "],
     ),
     (
-        "\"None of these, but quite a lot of others\" crosses a path",
+        "\"yes, and quite a lot of others\" crosses a path",
         &["light, "],
     ),
     ("the bar shows", &["light, 360 px", "light, 320 px"]),

@@ -146,9 +146,9 @@ impl Neighbours {
                 .new_agent(),
         };
         let (transactional, (), ()) = tokio::try_join!(
-            neighbours.into_kafka(),
-            neighbours.into_rabbitmq(),
-            neighbours.into_aws()
+            neighbours.put_into_kafka(),
+            neighbours.put_into_rabbitmq(),
+            neighbours.put_into_aws()
         )
         .context("cannot put neighbours beside the programs")?;
         neighbours.transactional = transactional;
@@ -246,7 +246,7 @@ impl Neighbours {
 
     /// A topic with records, a group that has read some of them, and for a program with transactions a
     /// producer with a transactional id.
-    async fn into_kafka(&self) -> Result<BTreeMap<String, Arc<Producing>>> {
+    async fn put_into_kafka(&self) -> Result<BTreeMap<String, Arc<Producing>>> {
         let names: Vec<String> = self
             .all(Broker::Kafka)
             .into_iter()
@@ -332,7 +332,7 @@ impl Neighbours {
     }
 
     /// An exchange that is bound to a queue with messages, and a policy.
-    async fn into_rabbitmq(&self) -> Result<()> {
+    async fn put_into_rabbitmq(&self) -> Result<()> {
         let Some(connection) = &self.amqp else {
             return Ok(());
         };
@@ -421,7 +421,7 @@ impl Neighbours {
     }
 
     /// A queue with messages, and beside programs of SNS a topic that is subscribed to it.
-    async fn into_aws(&self) -> Result<()> {
+    async fn put_into_aws(&self) -> Result<()> {
         let all = self.all(Broker::LocalStack);
         let settled = all.iter().map(|(name, publishes)| async move {
             let queue = self.sqs.create_queue().queue_name(name).send().await?;

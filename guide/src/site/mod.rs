@@ -48,6 +48,9 @@ pub struct Site<'a> {
     pub searched: &'a Memo<Arc<guide_search::Content>>,
 }
 
+/// What stands on each page, by its address.
+type Outlines = BTreeMap<Address, Arc<Outline>>;
+
 impl Site<'_> {
     /// Completes the rendered pages, checks their links and removes what no page uses.
     ///
@@ -86,7 +89,7 @@ impl Site<'_> {
         files: &BTreeSet<Address>,
         modules: &modules::Names,
         options: &Options,
-    ) -> Result<(BTreeMap<Address, Arc<Outline>>, Vec<guide_search::Page>)> {
+    ) -> Result<(Outlines, Vec<guide_search::Page>)> {
         let site = settings::site(self.config);
         let navigation = Navigation::of(self.book);
         let complete = |address: &Address| {
