@@ -88,7 +88,7 @@ impl Caller {
             while let Some(Ok(reply)) = replies.next().await {
                 let id = reply.properties.correlation_id().clone().unwrap_or_default().to_string();
                 // A reply that comes after its deadline finds nobody.
-                callers.lock().await.remove(&id).map(|caller| caller.send(reply));
+                callers.lock().await.remove(&id).map(|caller| caller.send(reply).is_ok());
             }
             callers.lock().await.clear(); // connection lost: nobody need wait for the deadline
         });
