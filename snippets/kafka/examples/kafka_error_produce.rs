@@ -126,8 +126,8 @@ async fn send(config: &ClientConfig, what: &str, record: Record<'_>) -> Result<(
 async fn send_20(config: &ClientConfig, what: &str) -> Result<()> {
     let (producer, record): (FutureProducer, _) = (config.create()?, "x".repeat(90));
     println!("  {what}");
-    let send = |_| producer.send_result(Record::to(INVOICES).payload(&record));
-    let sent: Vec<_> = (0..20).filter_map(|n| send(n).ok()).collect();
+    let next = || Record::to(INVOICES).payload(&record);
+    let sent: Vec<_> = (0..20).filter_map(|_| producer.send_result(next()).ok()).collect();
     let reports = join_all(sent).await;
     let refused: Vec<_> = reports.into_iter().flatten().filter_map(Result::err).collect();
     println!("      report: {} of 20 are refused", refused.len());

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{collections::HashSet, env, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::{
     ClientConfig, Message, Offset,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
@@ -70,7 +70,7 @@ fn count(config: &ClientConfig) -> Result<()> {
             receipts.extend(next(&audit)?);
         }
         done.store(true, Relaxed);
-        workers.into_iter().map(|worker| worker.join().unwrap_or(Ok(()))).collect::<Result<()>>()
+        workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow!("a worker panicked"))?)
     })?;
     receipts.extend(next(&audit)?); // what there is too much
     let different = receipts.iter().collect::<HashSet<_>>().len();

@@ -133,7 +133,7 @@ async fn stopped() -> Result<()> {
     tokio::select! {
         pressed = signal::ctrl_c() => Ok(pressed?),
         _ = terminated => Ok(()),
-        all = BILLED.acquire_many(2 * REQUESTS + 1) => Ok(all?.forget()),
+        all = BILLED.acquire_many(2 * REQUESTS + 1) => all.map(|permits| permits.forget()).map_err(Into::into),
     }
 }
 

@@ -73,7 +73,7 @@ async fn another_came_back(channel: &Channel) -> Result<bool> {
         if let Some(returned) = confirmation.take_message() {
             let id = returned.delivery.properties.message_id().clone().context("no id")?;
             let id: usize = id.as_str().parse()?; // this one came back, and not message `number`
-            ensure!(id % 3 == 0, "message {id} has a queue");
+            ensure!(id.is_multiple_of(3), "message {id} has a queue");
             (came_back, with_another) = (came_back + 1, with_another || id != number);
         }
     }
