@@ -61,7 +61,7 @@ async fn main() -> Result<()> {
         )
     })?;
     eprintln!("after a run that was cut off up to a minute: its members are missed after 45 s");
-    clean_up(&admin).await?; // left by a run that was cut off
+    clean_up(&config.create()?).await?; // left by a run that was cut off; a client of its own
     let topic = NewTopic::new(TOPIC, PARTITIONS as i32, TopicReplication::Fixed(1));
     for created in admin.create_topics([&topic], &AdminOptions::new()).await? {
         created.map_err(|(_, code)| code)?;
